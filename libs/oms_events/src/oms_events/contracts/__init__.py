@@ -1,0 +1,5 @@
+"""Contracts: the events that services publish, one module per owning service, and nothing else."""
+
+from oms_events.contracts import catalog, fulfilment, intake, inventory, logistics, orders
+
+__all__ = ["catalog", "fulfilment", "intake", "inventory", "logistics", "orders"]

@@ -1,0 +1,61 @@
+"""Pieces that several contracts share."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from oms_events.values import CURRENCIES, utc
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+def _printable(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _currency(code: str) -> str:
+    if code not in CURRENCIES:
+        raise ValueError("must be an active ISO 4217 currency code")
+    return code
+
+
+Text = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
+"""A name or number as its owner writes it: any script, emoji too, no control characters."""
+LongText = Annotated[str, Field(max_length=1000)]
+Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Currency = Annotated[str, Field(min_length=3, max_length=3), AfterValidator(_currency)]
+Instant = Annotated[AwareDatetime, AfterValidator(utc)]
+"""A time with an offset, kept as UTC."""
+Minor = Annotated[int, Field(ge=-(10**14), le=10**14)]
+"""Money in the currency's smallest unit."""
+Price = Annotated[int, Field(ge=0, le=10**12)]
+"""Money in the currency's smallest unit, zero or more."""
+Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
+Grams = Annotated[int, Field(ge=0, le=100_000_000)]
+
+
+class Part(BaseModel):
+    """Base of nested objects: frozen, and tolerant of fields that a newer producer added."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Destination(Part):
+    """Where a parcel goes. The token stands for the receiver's name, phone and street, which the channel keeps."""
+
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+    region: Annotated[str, Field(max_length=64)] = ""
+    city: Annotated[str, Field(max_length=64)] = ""
+    postcode: Annotated[str, Field(max_length=16)] = ""
+    receiver_token: Annotated[str, Field(max_length=256)] = ""
+
+
+class LineQuantity(Part):
+    """So many of a SKU, for one line of an order."""
+
+    line_id: Text
+    sku: Text
+    quantity: Quantity

@@ -1,0 +1,73 @@
+"""The envelope of an event: CloudEvents 1.0 attributes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from oms_events.registry import Event
+from oms_events.values import derived_id
+
+E = TypeVar("E", bound=Event)
+E_co = TypeVar("E_co", bound=Event, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class EventMeta:
+    """CloudEvents attributes plus the extensions this system uses.
+
+    `sequence` is the aggregate's version where it has one; `correlationid` is the event that began the whole
+    chain, `causationid` the one handled when this was emitted; `traceparent` is W3C trace context.
+    """
+
+    id: UUID
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    correlationid: str
+    causationid: str | None = None
+    sequence: int | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[E_co]):
+    """An event as a handler gets it."""
+
+    meta: EventMeta
+    event: E_co
+
+
+Batch = Sequence[Received[E]]
+"""What a handler is given: one or more events of one type, each key's in order."""
+
+
+def origin(source: str, *identity: str, at: datetime, traceparent: str | None = None) -> EventMeta:
+    """A cause that is no event itself (a request, a deadline, a job): the same identity is the same cause."""
+    cause = derived_id(source, *identity, at=at)
+    return EventMeta(cause, source, "", "/".join(identity), at, str(cause), traceparent=traceparent)
+
+
+def caused_by(cause: EventMeta, event: Event, ordinal: int, *, source: str, now: datetime) -> EventMeta:
+    """The envelope of an event emitted while handling `cause`.
+
+    Its id derives from the cause, the type and the ordinal, so that handling the cause again, after a crash
+    or on a second delivery, gives the same event, which every inbox then knows.
+    """
+    return EventMeta(
+        id=derived_id(str(cause.id), event.type, str(ordinal), at=cause.time),
+        source=source,
+        type=event.type,
+        subject=event.key(),
+        time=now,
+        correlationid=cause.correlationid,
+        causationid=str(cause.id),
+        traceparent=cause.traceparent,
+    )
+
+
+def with_sequence(meta: EventMeta, sequence: int | None) -> EventMeta:
+    """The same envelope, carrying the aggregate's version."""
+    return meta if sequence is None else replace(meta, sequence=sequence)

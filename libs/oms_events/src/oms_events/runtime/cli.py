@@ -1,0 +1,94 @@
+"""The command line every service has: serve, migrate, dead letters."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import uvloop
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from oms_events.runtime import dead_letters, migrations, telemetry
+from oms_events.runtime.database import build_engine
+from oms_events.runtime.lifecycle import Runtime, serve
+from oms_events.runtime.service import Service
+from oms_events.runtime.settings import ROLES, Settings
+
+
+def main_for(service: Service, *, migrations_folder: Path) -> Callable[[], None]:
+    """The console script of a service."""
+
+    def main(argv: Sequence[str] | None = None) -> None:
+        sys.exit(_main(service, migrations_folder, argv))
+
+    return main
+
+
+def _main(service: Service, folder: Path, argv: Sequence[str] | None) -> int:
+    arguments = _parser(service).parse_args(argv)
+    settings = Settings()
+    telemetry.configure(service.name, level=settings.log_level, log_format=settings.log_format)
+    if arguments.command == "serve":
+        if arguments.roles:
+            settings = settings.model_copy(update={"roles": arguments.roles})
+        uvloop.run(_serve(service, settings))
+        return 0
+    if arguments.command == "migrate":
+        migrations.upgrade(folder, revision=arguments.revision)
+        return 0
+    return asyncio.run(_dead_letters(service, settings, arguments))
+
+
+async def _serve(service: Service, settings: Settings) -> None:
+    await serve(Runtime(service, settings))
+
+
+def _parser(service: Service) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"oms-{service.name}",
+        description=f"The {service.name} service. Settings come from OMS_* variables.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve_ = commands.add_parser("serve", help="run this process until SIGTERM")
+    serve_.add_argument("--roles", help=f"comma-separated, of {', '.join(ROLES)} (default: OMS_ROLES or all)")
+    migrate = commands.add_parser("migrate", help="bring the database to a revision")
+    migrate.add_argument("--revision", default="head")
+    letters = commands.add_parser("dead-letters", help="events that could not be applied")
+    actions = letters.add_subparsers(dest="action", required=True)
+    list_ = actions.add_parser("list", help="open letters, oldest first")
+    list_.add_argument("--limit", type=int, default=50)
+    for action, help_ in (
+        ("show", "one letter with headers and payload"),
+        ("replay", "apply it and all that waits behind its key again"),
+        ("discard", "give it up for good"),
+    ):
+        actions.add_parser(action, help=help_).add_argument("id", type=int)
+    return parser
+
+
+async def _dead_letters(service: Service, settings: Settings, arguments: argparse.Namespace) -> int:
+    engine = build_engine(settings, name=f"oms-{service.name}-cli")
+    try:
+        async with engine.begin() as connection:
+            return await _act(connection, arguments)
+    finally:
+        await engine.dispose()
+
+
+async def _act(connection: AsyncConnection, arguments: argparse.Namespace) -> int:
+    if arguments.action == "list":
+        for letter in await dead_letters.list_letters(connection, limit=arguments.limit):
+            print(json.dumps(letter, default=str))
+        return 0
+    if arguments.action == "show":
+        found = await dead_letters.show(connection, arguments.id)
+        print(json.dumps(found, default=str, indent=2))
+        return 0 if found else 1
+    if arguments.action == "replay":
+        count = await dead_letters.replay(connection, arguments.id)
+    else:
+        count = await dead_letters.discard(connection, arguments.id, by="cli")
+    print(json.dumps({"letters": count}))
+    return 0 if count else 1

@@ -1,0 +1,58 @@
+"""The service's database: the engine, and lanes that keep one connection for a loop of transactions."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from oms_events.runtime.settings import Settings
+
+
+def build_engine(settings: Settings, *, name: str) -> AsyncEngine:
+    """An engine for one process. JIT is off: compiling a plan costs more than any statement here takes."""
+    return create_async_engine(
+        settings.database_url.get_secret_value(),
+        pool_size=settings.pool_size,
+        max_overflow=settings.pool_size,
+        pool_pre_ping=False,
+        connect_args={
+            "timeout": 5,
+            "command_timeout": 60,
+            "server_settings": {"application_name": name, "jit": "off", "timezone": "UTC"},
+        },
+    )
+
+
+class Lane:
+    """One connection kept by one loop: taking one from the pool for every batch costs as much as a statement."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._connection: AsyncConnection | None = None
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction: committed at the end, rolled back on an error; a broken connection is replaced next time."""
+        if self._connection is None:
+            self._connection = await self._engine.connect()
+        connection = self._connection
+        try:
+            async with connection.begin():
+                yield connection
+        except BaseException as error:
+            if not isinstance(error, Exception) or _broken(error, connection):
+                await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+
+def _broken(error: Exception, connection: AsyncConnection) -> bool:
+    if isinstance(error, OSError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return True
+    return connection.closed or connection.invalidated

@@ -1,0 +1,194 @@
+"""Kafka through aiokafka: the record source, the record sink, and the check that topics exist."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, for_code
+
+from oms_events.codec import Record
+from oms_events.registry import Topic
+from oms_events.runtime.ports import Partition
+from oms_events.runtime.settings import Settings
+
+log = structlog.get_logger()
+
+_MAX_POLL_INTERVAL_MS = 24 * 60 * 60 * 1000
+"""A batch waits as long as its database is away. Liveness is judged by the process, not by the group."""
+_TOPIC_ALREADY_EXISTS = 36
+
+
+class TopicsMissing(RuntimeError):
+    """The broker lacks topics this process needs. Starting without them would hang, not fail."""
+
+
+class KafkaSource:
+    """One member of a consumer group."""
+
+    def __init__(self, settings: Settings, *, group: str, topics: Sequence[str]) -> None:
+        self._settings = settings
+        self._group = group
+        self._topics = topics
+        self._generation = 0
+        self._consumer: AIOKafkaConsumer | None = None
+
+    @property
+    def generation(self) -> int:
+        return self._generation
+
+    async def start(self, on_revoked: Callable[[], Awaitable[None]]) -> None:
+        settings = self._settings
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka_bootstrap,
+            group_id=self._group,
+            group_instance_id=f"{self._group}.{settings.instance}" if settings.instance else None,
+            client_id=f"{self._group}.{settings.instance or 'member'}",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            partition_assignment_strategy=(StickyPartitionAssignor,),
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.heartbeat_interval_ms,
+            rebalance_timeout_ms=int(settings.drain_timeout_s * 3000),
+            max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
+        )
+        self._consumer.subscribe(self._topics, listener=_Listener(self, on_revoked))
+        await self._consumer.start()
+
+    async def fetch(self, *, max_records: int, timeout_ms: int) -> Sequence[Record]:
+        by_partition = await self._require().getmany(timeout_ms=timeout_ms, max_records=max_records)
+        return [
+            Record(r.topic, r.key, r.value, r.headers, r.partition, r.offset, r.timestamp)
+            for records in by_partition.values()
+            for r in records
+        ]
+
+    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+        try:
+            await self._require().commit({TopicPartition(p.topic, p.number): next_ for p, next_ in offsets.items()})
+        except (CommitFailedError, IllegalStateError) as error:
+            # Someone else owns the partitions now and will read these records again; the inbox knows them.
+            log.info("offsets not committed", group=self._group, reason=type(error).__name__)
+
+    async def stop(self) -> None:
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    def revoked(self) -> None:
+        """Records fetched so far are no longer ours."""
+        self._generation += 1
+
+    def _require(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise RuntimeError("the source is not started")
+        return self._consumer
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    def __init__(self, source: KafkaSource, on_revoked: Callable[[], Awaitable[None]]) -> None:
+        self._source = source
+        self._on_revoked = on_revoked
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        if revoked:
+            await self._on_revoked()
+        self._source.revoked()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        log.info("partitions assigned", count=len(assigned))
+
+
+class KafkaSink:
+    """An idempotent producer that is thrown away and built anew after an error it cannot get over.
+
+    After a refused batch an idempotent producer stays out of sequence for good (aio-libs/aiokafka#1017).
+    """
+
+    def __init__(self, settings: Settings, *, client_id: str) -> None:
+        self._bootstrap = settings.kafka_bootstrap
+        self._client_id = client_id
+        self._producer: AIOKafkaProducer | None = None
+        self._lock = asyncio.Lock()
+
+    async def start(self) -> None:
+        await self._ready()
+
+    async def _ready(self) -> AIOKafkaProducer:
+        async with self._lock:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self._bootstrap,
+                    client_id=self._client_id,
+                    enable_idempotence=True,
+                    acks="all",
+                    linger_ms=0,
+                    max_batch_size=256 * 1024,
+                    max_request_size=1_000_000,
+                )
+                await producer.start()
+                self._producer = producer
+            return self._producer
+
+    async def send(self, records: Sequence[Record]) -> Awaitable[None]:
+        producer = await self._ready()
+        try:
+            acks = [await producer.send(r.topic, value=r.value, key=r.key, headers=r.headers) for r in records]
+        except KafkaError:
+            await self._discard(producer)
+            raise
+        return asyncio.ensure_future(self._settled(producer, acks))
+
+    async def _settled(self, producer: AIOKafkaProducer, acks: Sequence[Awaitable[object]]) -> None:
+        results = await asyncio.gather(*acks, return_exceptions=True)
+        errors = [result for result in results if isinstance(result, BaseException)]
+        if errors:
+            await self._discard(producer)
+            raise errors[0]
+
+    async def _discard(self, producer: AIOKafkaProducer) -> None:
+        async with self._lock:
+            if self._producer is producer:
+                self._producer = None
+                await producer.stop()
+
+    async def stop(self) -> None:
+        async with self._lock:
+            producer = self._producer
+            self._producer = None
+            if producer is not None:
+                await producer.stop()
+
+
+async def ensure_topics(bootstrap: str, topics: Sequence[Topic], *, partitions: int, replication: int = 1) -> list[str]:
+    """Create what is missing; answers the names created. Raises KafkaError when the broker refuses one."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        wanted = [
+            NewTopic(t.name, num_partitions=partitions, replication_factor=replication, topic_configs=t.config())
+            for t in topics
+        ]
+        response = await admin.create_topics(wanted)
+    finally:
+        await admin.close()
+    created = []
+    for name, code, *_ in response.topic_errors:
+        if code == 0:
+            created.append(name)
+        elif code != _TOPIC_ALREADY_EXISTS:
+            raise for_code(code)(f"topic {name} was refused")
+    return created
+
+
+async def require_topics(bootstrap: str, names: Sequence[str]) -> None:
+    """Raise TopicsMissing, naming them, unless every topic exists."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        missing = sorted(set(names) - set(await admin.list_topics()))
+    finally:
+        await admin.close()
+    if missing:
+        raise TopicsMissing(f"the broker lacks the topics {', '.join(missing)}; create them with `oms-events topics`")

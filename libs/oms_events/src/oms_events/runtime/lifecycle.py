@@ -1,0 +1,238 @@
+"""One process of a service: starts what its roles need, in order, and stops it without losing a step."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+import uvicorn
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from oms_events.runtime.database import Lane, build_engine
+from oms_events.runtime.kafka import KafkaSink, KafkaSource, require_topics
+from oms_events.runtime.outbox import Publisher
+from oms_events.runtime.ports import RecordSink, RecordSource
+from oms_events.runtime.relay import Relay
+from oms_events.runtime.retry import backoff, is_transient
+from oms_events.runtime.runner import Runner
+from oms_events.runtime.service import Service
+from oms_events.runtime.settings import Settings
+from oms_events.runtime.sweeper import Sweeper
+from oms_events.runtime.transaction import transaction
+from oms_events.runtime.work import Work
+
+log = structlog.get_logger()
+
+_REPLAY_POLL_S = 1.0
+_REPLAY_WANTED = text("select exists (select 1 from dead_letters where state = 'replaying' and closed_at is null)")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Runtime:
+    """A service at work. Builds its engine, producer and consumer unless given others (tests do)."""
+
+    def __init__(
+        self,
+        service: Service,
+        settings: Settings,
+        *,
+        source: RecordSource | None = None,
+        sink: RecordSink | None = None,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self.service = service
+        self.settings = settings
+        self.roles = settings.active_roles()
+        self.engine = build_engine(settings, name=f"oms-{service.name}")
+        self._clock = clock
+        self._sink = sink or KafkaSink(settings, client_id=f"oms-{service.name}")
+        self.publisher = Publisher(self._sink, Lane(self.engine))
+        self.relay = Relay(sink=self._sink, lane=Lane(self.engine), publisher=self.publisher, settings=settings)
+        self.sweeper = Sweeper(
+            service, lane=Lane(self.engine), publisher=self.publisher, settings=settings, clock=clock
+        )
+        self.runner = Runner(
+            service,
+            source=source
+            or KafkaSource(settings, group=service.group, topics=[topic.name for topic in service.topics()]),
+            lane=Lane(self.engine),
+            publisher=self.publisher,
+            settings=settings,
+            clock=clock,
+        )
+        self._started = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._consuming: asyncio.Task[None] | None = None
+
+    # --- what the API works with ----------------------------------------------------------------------------
+
+    def transaction(self) -> AbstractAsyncContextManager[Work]:
+        """A unit of work for a command."""
+        return transaction(self.engine.begin, self.publisher, source=self.service.source, now=self._clock())
+
+    def connection(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection for queries."""
+        return self.engine.connect()
+
+    def write(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A transaction that publishes nothing."""
+        return self.engine.begin()
+
+    def ticked_at(self) -> float:
+        """When the slowest loop last came round, by the monotonic clock."""
+        ticks = [time.monotonic()]
+        if self._consuming is not None:
+            ticks.append(self.runner.ticked_at)
+        return min(ticks)
+
+    async def unready_reason(self) -> str | None:
+        """Why the process cannot serve now, or None."""
+        if not self._started:
+            return "starting or stopping"
+        try:
+            async with asyncio.timeout(2), self.engine.connect() as connection:
+                await connection.execute(text("select 1"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the answer is the same
+            return f"database: {type(error).__name__}"
+        return None
+
+    # --- life -----------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Runtime"]:
+        """Consumers, relay and deadlines at work, without the HTTP server."""
+        await self._start()
+        try:
+            yield self
+        finally:
+            await self._stop()
+
+    async def _start(self) -> None:
+        names = {topic.name for topic in self.service.topics()} | {e.topic.name for e in self.service.produces}
+        if isinstance(self._sink, KafkaSink):
+            await _until_reachable(lambda: require_topics(self.settings.kafka_bootstrap, sorted(names)), "broker")
+        await _until_reachable(self._sink.start, "broker")
+        self._spawn(self.publisher.run())
+        if "relay" in self.roles:
+            self._spawn(self.relay.run())
+        if "deadlines" in self.roles:
+            self._spawn(self.sweeper.run())
+        if "consumer" in self.roles and self.service.consumes:
+            self._consuming = self._spawn(self.runner.run())
+            self._spawn(self._watch_replays())
+        self._started = True
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        return task
+
+    async def failed(self) -> None:
+        """Return when a loop has died; its error is raised."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def _watch_replays(self) -> None:
+        """Replays are asked for by any process, in the database."""
+        while True:
+            await asyncio.sleep(_REPLAY_POLL_S)
+            try:
+                async with self.engine.connect() as connection:
+                    if (await connection.execute(_REPLAY_WANTED)).scalar_one():
+                        self.runner.replay_soon()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+
+    async def _stop(self) -> None:
+        """Finish the batch in hand, publish what it caused, then let go of broker and database."""
+        self._started = False
+        try:
+            async with asyncio.timeout(self.settings.drain_timeout_s):
+                if self._consuming is not None:
+                    self.runner.stop()
+                    await asyncio.wait([self._consuming])
+                await self.publisher.drain()
+        except TimeoutError:
+            log.warning("stopped before everything was drained; the outbox keeps the rest")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._sink.stop()
+        await self.engine.dispose()
+
+
+async def _until_reachable(step: Callable[[], Awaitable[None]], what: str) -> None:
+    for wait in backoff(first=0.2, cap=5.0):
+        try:
+            await step()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("waiting", what=what, error=type(error).__name__)
+            await asyncio.sleep(wait)
+            continue
+        return
+
+
+async def serve(runtime: Runtime) -> None:
+    """Run the process until SIGTERM or SIGINT. Raises when a loop dies of an error that no retry can mend."""
+    from oms_events.runtime.http import build_app  # noqa: PLC0415 - the app needs the class above
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    server = HttpServer(build_app(runtime), runtime.settings)
+    async with server.running():
+        async with runtime.running():
+            log.info("serving", roles=sorted(runtime.roles), port=runtime.settings.http_port)
+            waits = [asyncio.create_task(stop.wait()), asyncio.create_task(runtime.failed())]
+            done, left = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for task in left:
+                task.cancel()
+            for task in done:
+                task.result()
+        log.info("stopped")
+
+
+class HttpServer:
+    """Uvicorn inside our loop: signals are ours, so that draining comes first. Health answers in every role."""
+
+    def __init__(self, app: Any, settings: Settings) -> None:  # noqa: ANN401 - any ASGI application
+        config = uvicorn.Config(
+            app,
+            host=settings.http_host,
+            port=settings.http_port,
+            access_log=False,
+            log_level="warning",
+            lifespan="on",
+            timeout_graceful_shutdown=int(settings.drain_timeout_s),
+            server_header=False,
+        )
+        self._server = uvicorn.Server(config)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve until the block ends. Raises OSError when the port is taken."""
+        self._server.config.load()
+        self._server.lifespan = self._server.config.lifespan_class(self._server.config)
+        await self._server.startup()
+        if self._server.should_exit:
+            raise OSError(f"cannot listen on port {self._server.config.port}")
+        ticking = asyncio.create_task(self._server.main_loop())
+        try:
+            yield
+        finally:
+            self._server.should_exit = True
+            await ticking
+            await self._server.shutdown()

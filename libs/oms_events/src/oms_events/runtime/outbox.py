@@ -1,0 +1,202 @@
+"""The outbox: records stored in the transaction that caused them, published right after it commits.
+
+Row state, never a cursor: a row exists until its records are acknowledged, so a transaction that commits late
+cannot be skipped. Rows are inserted last in their transaction, after the aggregates are locked, so for one key
+row order is commit order.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Collection, Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from oms_events.codec import Record
+from oms_events.runtime.database import Lane
+from oms_events.runtime.ports import RecordSink
+from oms_events.runtime.retry import backoff, is_transient
+from oms_events.runtime.telemetry import PUBLISHED
+
+log = structlog.get_logger()
+
+_INSERT = text(
+    """
+    with stored as (
+        insert into outbox (topics, keys, headers, payloads)
+        values (cast(:topics as text[]), cast(:keys as text[]), cast(:headers as text[]), cast(:payloads as bytea[]))
+        returning id
+    )
+    select stored.id, exists (
+        select 1 from outbox waiting
+         where waiting.id <> all(cast(:mine as bigint[])) and waiting.keys && cast(:keys as text[])) as behind
+      from stored
+    """
+)
+_PENDING = text(
+    """
+    select id, topics, keys, headers, payloads from outbox
+     where id <> all(cast(:mine as bigint[])) and created_at < clock_timestamp() - make_interval(secs => :age_s)
+     order by id limit :page
+    """
+)
+_DELETE = text("delete from outbox where id = any(cast(:ids as bigint[]))")
+_BACKLOG = text(
+    "select count(*) as rows, coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0) as age_s from outbox"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One outbox row. `behind`: an unpublished row of someone else holds events of the same keys."""
+
+    row_id: int
+    records: Sequence[Record]
+    behind: bool
+
+
+def _headers_to_text(record: Record) -> str:
+    return json.dumps([[name, value.decode()] for name, value in record.headers], separators=(",", ":"))
+
+
+def _headers_from_text(headers: str) -> list[tuple[str, bytes]]:
+    return [(name, value.encode()) for name, value in json.loads(headers)]
+
+
+async def store(connection: AsyncConnection, records: Sequence[Record], *, mine: Collection[int]) -> Ticket | None:
+    """Write records as one row. `mine` are rows this process is publishing already, in order, itself."""
+    if not records:
+        return None
+    row = (
+        await connection.execute(
+            _INSERT,
+            {
+                "topics": [record.topic for record in records],
+                "keys": [(record.key or b"").decode() for record in records],
+                "headers": [_headers_to_text(record) for record in records],
+                "payloads": [record.value for record in records],
+                "mine": list(mine),
+            },
+        )
+    ).one()
+    return Ticket(row.id, records, row.behind)
+
+
+async def pending(connection: AsyncConnection, *, mine: Collection[int], age_s: float, page: int) -> list[Ticket]:
+    """Rows that their writer has left behind, oldest first."""
+    rows = await connection.execute(_PENDING, {"mine": list(mine), "age_s": age_s, "page": page})
+    return [
+        Ticket(
+            row.id,
+            [
+                Record(topic, key.encode(), payload, _headers_from_text(headers))
+                for topic, key, headers, payload in zip(row.topics, row.keys, row.headers, row.payloads, strict=True)
+            ],
+            behind=False,
+        )
+        for row in rows
+    ]
+
+
+async def delete(connection: AsyncConnection, row_ids: Sequence[int]) -> None:
+    """Forget rows whose records are durable."""
+    await connection.execute(_DELETE, {"ids": list(row_ids)})
+
+
+async def backlog(connection: AsyncConnection) -> tuple[int, float]:
+    """How many rows wait, and the age of the oldest in seconds."""
+    row = (await connection.execute(_BACKLOG)).one()
+    return row.rows, float(row.age_s)
+
+
+class Publisher:
+    """Publishes this process's committed rows from memory, in commit order, without waiting for the relay.
+
+    A row that may not be published yet (something older of its keys waits) or that failed is left to the relay.
+    """
+
+    def __init__(self, sink: RecordSink, lane: Lane) -> None:
+        self._sink = sink
+        self._lane = lane
+        self._in_flight: dict[int, None] = {}
+        self._queue: asyncio.Queue[Ticket] = asyncio.Queue()
+        self._sent: list[int] = []
+        self._swept = asyncio.Event()
+        self._cleared = asyncio.Event()
+        self._acks: set[asyncio.Task[None]] = set()
+
+    def mine(self) -> list[int]:
+        """Rows this process is publishing or has published and not yet deleted."""
+        return list(self._in_flight)
+
+    def submit(self, ticket: Ticket | None) -> None:
+        """Publish a committed row. Returns at once."""
+        if ticket is not None and not ticket.behind:
+            self._in_flight[ticket.row_id] = None
+            self._queue.put_nowait(ticket)
+
+    async def run(self) -> None:
+        """Publish and clear until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._send())
+            tasks.create_task(self._sweep())
+
+    async def drain(self) -> None:
+        """Wait until all that was submitted is published and cleared, or left to the relay."""
+        while self._in_flight:
+            self._cleared.clear()
+            await self._cleared.wait()
+
+    async def _send(self) -> None:
+        while True:
+            ticket = await self._queue.get()
+            try:
+                ack = await self._sink.send(ticket.records)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the row stays and the relay takes it
+                self._leave(ticket, error)
+                continue
+            task = asyncio.create_task(self._acknowledged(ticket, ack))
+            self._acks.add(task)
+            task.add_done_callback(self._acks.discard)
+
+    async def _acknowledged(self, ticket: Ticket, ack: Awaitable[None]) -> None:
+        try:
+            await ack
+        except Exception as error:  # noqa: BLE001 - as above
+            self._leave(ticket, error)
+            return
+        for record in ticket.records:
+            PUBLISHED.labels(record.topic).inc()
+        self._sent.append(ticket.row_id)
+        self._swept.set()
+
+    def _leave(self, ticket: Ticket, error: Exception) -> None:
+        log.warning("publishing left to the relay", row=ticket.row_id, error=type(error).__name__)
+        self._forget([ticket.row_id])
+
+    def _forget(self, row_ids: Sequence[int]) -> None:
+        for row_id in row_ids:
+            self._in_flight.pop(row_id, None)
+        self._cleared.set()
+
+    async def _sweep(self) -> None:
+        """Delete published rows; those acknowledged during one delete go together in the next."""
+        waits = backoff()
+        while True:
+            await self._swept.wait()
+            self._swept.clear()
+            ids, self._sent = self._sent, []
+            try:
+                async with self._lane.begin() as connection:
+                    await delete(connection, ids)
+                waits = backoff()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                self._sent = ids + self._sent
+                self._swept.set()
+                await asyncio.sleep(next(waits))
+                continue
+            self._forget(ids)

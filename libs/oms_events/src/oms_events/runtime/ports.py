@@ -1,0 +1,59 @@
+"""The two seams between the runtime and a broker."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from oms_events.codec import Record
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
+    """One partition of a topic."""
+
+    topic: str
+    number: int
+
+
+class RecordSource(Protocol):
+    """Where one member of a consumer group reads.
+
+    After `on_revoked` was awaited, records fetched before it belong to someone else: `generation` has grown.
+    """
+
+    @property
+    def generation(self) -> int:
+        """Grows with every rebalance."""
+        ...
+
+    async def start(self, on_revoked: Callable[[], Awaitable[None]]) -> None:
+        """Join the group. `on_revoked` is awaited before partitions are given up."""
+        ...
+
+    async def fetch(self, *, max_records: int, timeout_ms: int) -> Sequence[Record]:
+        """Up to `max_records`, each partition's in order; empty when nothing came within the time."""
+        ...
+
+    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Remember the next offset to read of each partition. Losing the race with a rebalance is no error."""
+        ...
+
+    async def stop(self) -> None:
+        """Leave."""
+        ...
+
+
+class RecordSink(Protocol):
+    """Where records are appended durably (`acks=all`), each key's in order."""
+
+    async def start(self) -> None:
+        """Connect."""
+        ...
+
+    async def send(self, records: Sequence[Record]) -> Awaitable[None]:
+        """Queue records in order; the answer completes when all are durable, or raises."""
+        ...
+
+    async def stop(self) -> None:
+        """Flush and disconnect."""
+        ...

@@ -1,0 +1,316 @@
+"""The runner: one loop that takes batches from Kafka and applies each in one transaction.
+
+A batch spans all partitions of this member; each key's events stay in order. Offsets are committed on a timer:
+reading a record again is harmless, since the inbox knows it. An error that passes by itself retries the same
+batch for ever; any other is narrowed down to the one event that causes it, which becomes a dead letter.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import structlog
+
+from oms_events.codec import Record, Undecodable, decode, type_of
+from oms_events.envelope import Received
+from oms_events.registry import Event, current_type
+from oms_events.runtime import dead_letters, inbox
+from oms_events.runtime.database import Lane
+from oms_events.runtime.dead_letters import DeadLetter, Requested
+from oms_events.runtime.outbox import Publisher
+from oms_events.runtime.ports import Partition, RecordSource
+from oms_events.runtime.retry import backoff, is_transient
+from oms_events.runtime.service import Handler, Service
+from oms_events.runtime.settings import Settings
+from oms_events.runtime.telemetry import BATCH_SIZE, EVENT_AGE, HANDLE_SECONDS, RECORDS, RETRIES, handling
+from oms_events.runtime.transaction import transaction
+from oms_events.runtime.work import Work
+
+log = structlog.get_logger()
+
+_IDLE_FETCH_MS = 500
+_BUSY_GAP_S = 0.1
+"""A batch that comes sooner than this after the last one finds the consumer busy: waiting a moment then
+gathers more records into one transaction, which lowers both cost and latency."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A record with what it says, or why it says nothing."""
+
+    record: Record
+    received: Received[Event] | None
+    error: Undecodable | None = None
+
+    @property
+    def key(self) -> str:
+        return dead_letters.key_of(self.record)
+
+
+def waves(received: Sequence[Received[Event]]) -> list[tuple[type[Event], list[Received[Event]]]]:
+    """Group a batch into as few runs of one type as keep each key's events in order.
+
+    An event joins the earliest run of its type that is not before the run of its key's previous event.
+    """
+    runs: list[tuple[type[Event], list[Received[Event]]]] = []
+    by_type: dict[type[Event], list[int]] = {}
+    last: dict[str, int] = {}
+    for item in received:
+        kind, key = type(item.event), item.event.key()
+        floor = last.get(key, 0)
+        place = next((i for i in by_type.get(kind, ()) if i >= floor), None)
+        if place is None:
+            place = len(runs)
+            runs.append((kind, []))
+            by_type.setdefault(kind, []).append(place)
+        runs[place][1].append(item)
+        last[key] = place
+    return runs
+
+
+class Runner:
+    """Applies one service's events."""
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        source: RecordSource,
+        lane: Lane,
+        publisher: Publisher,
+        settings: Settings,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._service = service
+        self._group = service.group
+        self._handlers: Mapping[str, Handler] = {s.event.type: s.handle for s in service.consumes}
+        self._source = source
+        self._lane = lane
+        self._publisher = publisher
+        self._settings = settings
+        self._clock = clock
+        self._applying = asyncio.Lock()
+        self._positions: dict[Partition, int] = {}
+        self._stopping = asyncio.Event()
+        self._replay_wanted = asyncio.Event()
+        self._busy_at = 0.0
+        self._committed_at = 0.0
+        self.ticked_at = time.monotonic()
+
+    # --- the loop -------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Consume until `stop`; then finish the batch in hand, commit and leave."""
+        await self._source.start(self._on_revoked)
+        try:
+            while not self._stopping.is_set():
+                generation = self._source.generation
+                records = await self._gather()
+                self.ticked_at = time.monotonic()
+                async with self._applying:
+                    if generation == self._source.generation:
+                        await self.apply(records)
+                await self._commit_when_due()
+                await self._replay_when_wanted()
+            await self._commit()
+        finally:
+            await self._source.stop()
+
+    def stop(self) -> None:
+        """Ask the loop to end after the batch in hand."""
+        self._stopping.set()
+
+    def replay_soon(self) -> None:
+        """Look for dead letters to replay before the next batch."""
+        self._replay_wanted.set()
+
+    async def _gather(self) -> Sequence[Record]:
+        limit = self._settings.batch_max_records
+        records = list(await self._source.fetch(max_records=limit, timeout_ms=_IDLE_FETCH_MS))
+        busy = time.monotonic() - self._busy_at < _BUSY_GAP_S
+        if records and busy and len(records) < limit and self._settings.batch_window_ms:
+            await asyncio.sleep(self._settings.batch_window_ms / 1000)
+            records += await self._source.fetch(max_records=limit - len(records), timeout_ms=0)
+        return records
+
+    async def apply(self, records: Sequence[Record]) -> None:
+        """Apply records in one transaction, or as few as it takes to set the bad ones aside."""
+        deliveries = [delivery for record in records if (delivery := self._deliver(record)) is not None]
+        if deliveries:
+            await self._settle(deliveries)
+            self._busy_at = time.monotonic()
+        for record in records:
+            self._positions[Partition(record.topic, record.partition)] = record.offset + 1
+
+    def _deliver(self, record: Record) -> Delivery | None:
+        """Decode what this service handles; None for types it does not subscribe to."""
+        type_ = type_of(record)
+        if type_ is not None and current_type(type_) not in self._handlers:
+            return None
+        try:
+            received = decode(record)
+        except Undecodable as error:
+            return Delivery(record, None, error)
+        return Delivery(record, received) if received.event.type in self._handlers else None
+
+    async def _on_revoked(self) -> None:
+        """Finish the batch in hand and say how far we came, before the partitions go to someone else."""
+        async with self._applying:
+            await self._commit()
+            self._positions.clear()
+
+    async def _commit_when_due(self) -> None:
+        if self._positions and time.monotonic() - self._committed_at >= self._settings.commit_interval_s:
+            async with self._applying:
+                await self._commit()
+
+    async def _commit(self) -> None:
+        positions, self._positions = self._positions, {}
+        self._committed_at = time.monotonic()
+        if positions:
+            await self._source.commit(positions)
+
+    # --- applying a batch -----------------------------------------------------------------------------------
+
+    async def _settle(self, deliveries: Sequence[Delivery]) -> None:
+        """Apply a batch, whatever it takes."""
+        error = await self._attempt(lambda work: self._transact(deliveries, work))
+        if error is None:
+            return
+        if len(deliveries) == 1:
+            await self._bury(deliveries[0], error)
+            return
+        middle = len(deliveries) // 2
+        await self._settle(deliveries[:middle])
+        await self._settle(deliveries[middle:])
+
+    async def _attempt(self, apply: Callable[[Work], Awaitable[None]]) -> Exception | None:
+        """One transaction, repeated while its errors pass by themselves; answers the error that will not."""
+        for wait in backoff():
+            started = time.monotonic()
+            try:
+                async with transaction(
+                    self._lane.begin, self._publisher, source=self._service.source, now=self._clock()
+                ) as work:
+                    await apply(work)
+            except Exception as error:  # noqa: BLE001 - the one place that judges errors
+                if not is_transient(error):
+                    return error
+                RETRIES.labels(self._group, type(error).__name__).inc()
+                log.warning("batch will be tried again", group=self._group, error=dead_letters.describe(error)[0])
+                self.ticked_at = time.monotonic()
+                await asyncio.sleep(wait)
+                continue
+            HANDLE_SECONDS.labels(self._group).observe(time.monotonic() - started)
+            return None
+        return None
+
+    async def _transact(self, deliveries: Sequence[Delivery], work: Work) -> None:
+        BATCH_SIZE.labels(self._group).observe(len(deliveries))
+        known = {d.received.meta.id: d for d in reversed(deliveries) if d.received is not None}
+        admission = await inbox.admit(work.connection, self._group, known.keys(), {d.key for d in deliveries})
+        letters, fresh = self._sort(deliveries, known, admission)
+        await dead_letters.bury(work.connection, self._group, letters)
+        await self._handle(fresh, work)
+
+    def _sort(
+        self, deliveries: Sequence[Delivery], known: Mapping[UUID, Delivery], admission: inbox.Admission
+    ) -> tuple[list[DeadLetter], list[Received[Event]]]:
+        """What must be buried, and what is new and free to be handled."""
+        letters: list[DeadLetter] = []
+        fresh: list[Received[Event]] = []
+        blocked = set(admission.blocked)
+        for delivery in deliveries:
+            received, key = delivery.received, delivery.key
+            if received is None:
+                letters.append(DeadLetter(delivery.record, None, type_of(delivery.record), "dead", str(delivery.error)))
+                blocked.add(key)
+            elif received.meta.id not in admission.fresh or known[received.meta.id] is not delivery:
+                RECORDS.labels(self._group, received.meta.type, "duplicate").inc()
+            elif key in blocked:
+                letters.append(
+                    DeadLetter(
+                        delivery.record,
+                        received.meta.id,
+                        received.meta.type,
+                        "parked",
+                        "waits behind its key",
+                    )
+                )
+                RECORDS.labels(self._group, received.meta.type, "parked").inc()
+            else:
+                fresh.append(received)
+        return letters, fresh
+
+    async def _handle(self, fresh: Sequence[Received[Event]], work: Work) -> None:
+        for kind, run in waves(fresh):
+            with handling(kind.type, [item.meta.traceparent for item in run]):
+                await self._handlers[kind.type](run, work)
+            RECORDS.labels(self._group, kind.type, "applied").inc(len(run))
+            oldest = min(item.meta.time for item in run)
+            EVENT_AGE.labels(self._group).observe(max(0.0, (work.now - oldest).total_seconds()))
+
+    async def _bury(self, delivery: Delivery, error: Exception) -> None:
+        reason, detail = dead_letters.describe(error)
+        meta = delivery.received.meta if delivery.received else None
+        log.error(
+            "event became a dead letter",
+            group=self._group,
+            reason=reason,
+            topic=delivery.record.topic,
+            partition=delivery.record.partition,
+            offset=delivery.record.offset,
+            event_id=str(meta.id) if meta else None,
+        )
+        letter = DeadLetter(
+            delivery.record, meta.id if meta else None, meta.type if meta else None, "dead", reason, detail
+        )
+
+        async def keep(work: Work) -> None:
+            ids = [meta.id] if meta else []
+            admission = await inbox.admit(work.connection, self._group, ids, [])
+            if not meta or admission.fresh:
+                await dead_letters.bury(work.connection, self._group, [letter])
+
+        unexpected = await self._attempt(keep)
+        if unexpected is not None:
+            raise unexpected
+        RECORDS.labels(self._group, meta.type if meta else "undecodable", "dead").inc()
+
+    # --- replay ---------------------------------------------------------------------------------------------
+
+    async def _replay_when_wanted(self) -> None:
+        if self._replay_wanted.is_set():
+            self._replay_wanted.clear()
+            async with self._applying:
+                await self._replay()
+
+    async def _replay(self) -> None:
+        """Apply the letters somebody asked for, one by one in their order."""
+        while True:
+            current: list[Requested] = []
+
+            async def again(work: Work, current: list[Requested] = current) -> None:
+                wanted = await dead_letters.requested(work.connection, self._group, limit=1)
+                current[:] = wanted
+                for letter in wanted:
+                    delivery = self._deliver(letter.record)
+                    if delivery is not None and delivery.received is None:
+                        raise delivery.error or Undecodable("the record cannot be read")
+                    if delivery is not None and delivery.received is not None:
+                        await self._handle([delivery.received], work)
+                await dead_letters.close_replayed(work.connection, [letter.id for letter in wanted])
+
+            error = await self._attempt(again)
+            if not current:
+                return
+            if error is not None:
+                letter, reason = current[0], error
+                await self._attempt(
+                    lambda work, letter=letter, reason=reason: dead_letters.failed_again(  # type: ignore[misc]
+                        work.connection, self._group, letter, reason
+                    )
+                )

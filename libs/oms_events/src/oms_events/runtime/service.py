@@ -1,0 +1,105 @@
+"""How a service declares itself: what it consumes, what it waits for, what it publishes, its API.
+
+service = Service(
+    "inventory",
+    consumes=[on(OrderPlaced, on_order_placed), ...],
+    deadlines=[at("reservation-expiry", expire_reservations)],
+    jobs=[every(1.0, publish_channel_stock)],
+    produces=[StockReserved, ...],
+    api=router,
+)
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from oms_events.envelope import Batch
+from oms_events.registry import Event, Topic
+from oms_events.runtime.deadlines import Deadline
+from oms_events.runtime.work import Work
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+    from oms_events.runtime.lifecycle import Runtime
+
+E = TypeVar("E", bound=Event)
+Handler = Callable[[Batch[Any], Work], Awaitable[None]]
+DeadlineHandler = Callable[[Sequence[Deadline], Work], Awaitable[None]]
+Job = Callable[[Work], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One event type and the function that handles batches of it."""
+
+    event: type[Event]
+    handle: Handler
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One kind of deadline and the function that is called when some are over."""
+
+    kind: str
+    handle: DeadlineHandler
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """Work done again and again, in one transaction each time, by one process at a time."""
+
+    name: str
+    interval_s: float
+    run: Job
+
+
+def on(event: type[E], handle: Callable[[Batch[E], Work], Awaitable[None]]) -> Subscription:
+    """Subscribe to an event."""
+    return Subscription(event, handle)
+
+
+def at(kind: str, handle: DeadlineHandler) -> Wait:
+    """Handle deadlines of a kind."""
+    return Wait(kind, handle)
+
+
+def every(interval_s: float, run: Job) -> Periodic:
+    """Do something every so many seconds."""
+    return Periodic(run.__name__, interval_s, run)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service's table of contents. Raises ValueError when two handlers claim one event or deadline."""
+
+    name: str
+    consumes: Sequence[Subscription] = ()
+    deadlines: Sequence[Wait] = ()
+    jobs: Sequence[Periodic] = ()
+    produces: Sequence[type[Event]] = ()
+    api: "Callable[[Runtime], APIRouter] | None" = None
+    purpose: str = field(default="flow")
+
+    def __post_init__(self) -> None:
+        for what, names in (
+            ("event", [subscription.event.type for subscription in self.consumes]),
+            ("deadline", [wait.kind for wait in self.deadlines]),
+        ):
+            if twice := {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"{self.name}: {what} handled twice: {', '.join(sorted(twice))}")
+
+    @property
+    def group(self) -> str:
+        """Consumer group, and the consumer's name in the inbox."""
+        return f"{self.name}.{self.purpose}"
+
+    @property
+    def source(self) -> str:
+        """CloudEvents source of what the service publishes."""
+        return f"/oms/{self.name}"
+
+    def topics(self) -> list[Topic]:
+        """Topics the service reads."""
+        return sorted({s.event.topic for s in self.consumes}, key=lambda topic: topic.name)

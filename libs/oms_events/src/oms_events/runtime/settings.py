@@ -1,0 +1,49 @@
+"""Settings every service shares, read from the environment (`OMS_...`)."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Role = Literal["api", "consumer", "relay", "deadlines"]
+ROLES: tuple[Role, ...] = ("api", "consumer", "relay", "deadlines")
+
+
+class Settings(BaseSettings):
+    """Where the broker and the database are, and how one process behaves. Times are in seconds unless named."""
+
+    model_config = SettingsConfigDict(env_prefix="OMS_", extra="ignore")
+
+    kafka_bootstrap: str = "127.0.0.1:29092"
+    database_url: SecretStr = SecretStr("postgresql+asyncpg://127.0.0.1:25432/postgres")
+    http_host: str = "127.0.0.1"
+    http_port: int = 8080
+    roles: str = ",".join(ROLES)
+    instance: str = ""
+    """Name of this process among its service's, for static group membership. Never the same in two live
+    processes: nothing in the client fences them."""
+    partitions: int = Field(default=4, ge=1)
+    log_level: str = "INFO"
+    log_format: Literal["console", "json"] = "json"
+
+    batch_max_records: int = Field(default=500, ge=1, le=5000)
+    batch_window_ms: int = Field(default=15, ge=0, le=1000)
+    """How long a busy consumer waits for more before it handles what it has. An idle one never waits."""
+    session_timeout_ms: int = 30_000
+    heartbeat_interval_ms: int = 3_000
+    commit_interval_s: float = 1.0
+    relay_interval_s: float = 1.0
+    relay_age_s: float = 2.0
+    """Rows younger than this are left to the process that wrote them: it publishes from memory."""
+    deadline_interval_s: float = 1.0
+    drain_timeout_s: float = 20.0
+    inbox_retention_days: int = 30
+    """Longer than the topics' retention: a replay of a whole topic must still be recognised."""
+    pool_size: int = 4
+
+    def active_roles(self) -> frozenset[str]:
+        """Roles this process plays. Raises ValueError for an unknown one."""
+        names = frozenset(name.strip() for name in self.roles.split(",") if name.strip())
+        if unknown := names - set(ROLES):
+            raise ValueError(f"OMS_ROLES names unknown roles: {', '.join(sorted(unknown))}; known: {', '.join(ROLES)}")
+        return names

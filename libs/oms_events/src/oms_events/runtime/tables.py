@@ -1,0 +1,93 @@
+"""The messaging tables every service's database has, and the versioned step that creates them."""
+
+from alembic.operations import Operations
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData()
+
+
+def _now(name: str) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("consumer", Text, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    _now("handled_at"),
+    PrimaryKeyConstraint("consumer", "event_id"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _now("created_at"),
+    # One row carries what one transaction published, as parallel arrays: final bytes, never encoded again.
+    Column("topics", ARRAY(Text), nullable=False),
+    Column("keys", ARRAY(Text), nullable=False),
+    Column("headers", ARRAY(Text), nullable=False),
+    Column("payloads", ARRAY(LargeBinary), nullable=False),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("consumer", Text, nullable=False),
+    Column("event_id", Uuid),
+    Column("event_type", Text),
+    Column("key", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("record_offset", BigInteger, nullable=False),
+    Column("headers", JSONB, nullable=False),
+    Column("payload", LargeBinary),
+    _now("created_at"),
+    Column("closed_at", DateTime(timezone=True)),
+    Column("closed_by", Text),
+    Index("dead_letters_open", "consumer", "key", postgresql_where=text("closed_at is null")),
+    Index("dead_letters_position", "consumer", "topic", "partition", "record_offset", unique=True),
+)
+
+deadlines = Table(
+    "deadlines",
+    metadata,
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("kind", "key"),
+    Index("deadlines_due", "due_at"),
+)
+
+
+def create_messaging_v1(op: Operations) -> None:
+    """Create inbox, outbox, dead letters and deadlines. Called from a service's first migration."""
+    metadata.create_all(op.get_bind(), checkfirst=False)
+    # A queue table: rows live for milliseconds, so vacuum must not wait for a share of a table that was once big.
+    for table in ("outbox", "deadlines"):
+        op.execute(
+            f"alter table {table} set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,"
+            " autovacuum_vacuum_cost_delay = 0, fillfactor = 70)"
+        )
+    op.execute("alter table inbox set (autovacuum_vacuum_insert_scale_factor = 0.2)")

@@ -1,0 +1,54 @@
+"""Pytest fixtures for service tests. They want a `make_database` fixture: see `MakeDatabase`."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+import pytest_asyncio
+
+from oms_events.runtime import migrations
+from oms_events.runtime.service import Service
+from oms_events.testing.scenario import START, Scenario
+
+
+class MakeDatabase(Protocol):
+    """Makes an empty database, or a copy of another, and answers its SQLAlchemy URL (asyncpg)."""
+
+    def __call__(self, name: str, *, template: str | None = None) -> str: ...
+
+
+class ScenarioOf(Protocol):
+    """Starts a scenario of a service on a fresh, migrated database."""
+
+    def __call__(
+        self, service: Service, migrations_folder: Path, *, start: datetime = START
+    ) -> Awaitable[Scenario]: ...
+
+
+@pytest.fixture(scope="session")
+def migrated_database(make_database: MakeDatabase) -> Callable[[Service, Path], str]:
+    """The URL of a fresh database of a service: migrated once per run, then copied."""
+    templates: dict[str, str] = {}
+
+    def fresh(service: Service, folder: Path) -> str:
+        if service.name not in templates:
+            templates[service.name] = make_database(f"{service.name}_template")
+            migrations.upgrade(folder, database_url=templates[service.name])
+        return make_database(service.name, template=templates[service.name])
+
+    return fresh
+
+
+@pytest_asyncio.fixture
+async def scenario_of(migrated_database: Callable[[Service, Path], str]) -> AsyncIterator[ScenarioOf]:
+    """Scenarios of any service; they end with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start_scenario(service: Service, migrations_folder: Path, *, start: datetime = START) -> Scenario:
+            scenario = Scenario(service, migrated_database(service, migrations_folder), start=start)
+            return await stack.enter_async_context(scenario.running())
+
+        yield start_scenario
