@@ -1,5 +1,6 @@
 """Pytest fixtures for service tests. They want a `make_database` fixture: see `MakeDatabase`."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
@@ -48,7 +49,9 @@ async def scenario_of(migrated_database: Callable[[Service, Path], str]) -> Asyn
     async with AsyncExitStack() as stack:
 
         async def start_scenario(service: Service, migrations_folder: Path, *, start: datetime = START) -> Scenario:
-            scenario = Scenario(service, migrated_database(service, migrations_folder), start=start)
+            # In a thread: Alembic runs an event loop of its own.
+            url = await asyncio.to_thread(migrated_database, service, migrations_folder)
+            scenario = Scenario(service, url, start=start)
             return await stack.enter_async_context(scenario.running())
 
         yield start_scenario

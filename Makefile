@@ -1,0 +1,74 @@
+# Two commands matter: `make run` shows the system at work, `make test` proves it. `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := libs/oms_events services/gateway services/catalog services/inventory services/orders \
+            services/fulfilment services/logistics deploy/local samples
+SOURCES := $(addsuffix /src,$(PACKAGES)) bench tests
+
+# Knobs of `make run`
+INPUT ?=
+LIMIT ?=
+RATE ?= max
+EXIT ?=
+SUMMARY ?=
+# Knob of `make bench`
+JSON ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install run down clean test test-fast check format lint types arch contracts openapi bench
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed ## the virtual environment with the library and all services
+
+$(VENV)/.installed: requirements.lock $(addsuffix /pyproject.toml,$(PACKAGES))
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=..."; exit 2; }
+	@echo "environment: installing the locked packages into $(VENV) (once, a minute or two)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	  || { echo "python3 cannot make a virtual environment: install its venv package (Debian: python3-venv)"; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  $(addprefix -e ,$(PACKAGES))
+	@touch $@
+
+run: install ## the whole system with a real order book (INPUT=, LIMIT=, RATE=, EXIT=1, SUMMARY=)
+	@exec $(BIN)/oms-sample run --rate $(RATE) $(if $(INPUT),--input $(INPUT)) $(if $(LIMIT),--limit $(LIMIT)) \
+	  $(if $(EXIT),--exit) $(if $(SUMMARY),--summary $(SUMMARY))
+
+down: install ## stop a running system
+	@$(BIN)/oms-local down
+
+clean: ## stop the system and remove all that it made
+	@test ! -x $(BIN)/oms-local || $(BIN)/oms-local clean
+	@rm -rf $(VENV) .cache .run .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -o -name '*.egg-info' | xargs rm -rf
+
+test: install ## every level of tests, on a real broker and database
+	@$(BIN)/python -m pytest
+
+test-fast: install ## the levels that start no processes of the system
+	@$(BIN)/python -m pytest -m "not e2e and not integration"
+
+check: lint types arch contracts test ## all that must be green
+
+format: install ## format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lint: install
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+types: install
+	@$(BIN)/mypy $(SOURCES)
+
+arch: install
+	@$(BIN)/lint-imports
+
+contracts: install ## regenerated contracts equal the committed ones and break nobody
+	@$(BIN)/oms-events check --out contracts
+
+bench: install ## measure speed and memory (JSON=path for figures as JSON)
+	@$(BIN)/python bench/run.py $(if $(JSON),--json $(JSON))
