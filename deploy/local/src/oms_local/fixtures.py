@@ -1,0 +1,202 @@
+"""A pytest plugin: a real broker and a real database for the tests that ask for them.
+
+There is one platform per pytest run, started when the first test asks for it. Under xdist the controller owns it
+and the workers ask over a local socket. Servers we start are throw-away; given ones are used as they are.
+"""
+
+import asyncio
+import re
+import secrets
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from multiprocessing.connection import Client, Listener
+from pathlib import Path
+from typing import Any, Protocol
+
+import asyncpg
+import pytest
+
+from oms_local.platform import acquire
+from oms_local.profile import Profile
+from oms_local.servers import Platform, PostgresServer, Way
+
+MakeDatabase = Callable[[str], str]
+"""Makes a new, empty database whose name contains the given word; returns its SQLAlchemy URL."""
+
+
+class PlatformOwner:
+    """Runs the platform in a thread with an event loop of its own, from the first question to `close`.
+
+    The thread stays until then: the kernel ends the servers when the thread that started them ends.
+    """
+
+    def __init__(self, way: Way | None, cache_dir: Path) -> None:
+        self._way = way
+        self._cache_dir = cache_dir
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._running: Future[Platform] = Future()
+        self._done = threading.Event()
+        self.said: list[str] = []
+        """What was reported: the way taken, and why."""
+
+    def start(self) -> Future[Platform]:
+        """The platform, started by the first call; or the LaunchError why there is none, for every caller."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="oms platform")
+                self._thread.start()
+        return self._running
+
+    def close(self) -> None:
+        """Stop what was started."""
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    async def _run(self) -> None:
+        try:
+            async with acquire(
+                Profile.TEST, cache_dir=self._cache_dir, way=self._way, report=self.said.append
+            ) as platform:
+                self._running.set_result(platform)
+                await asyncio.to_thread(self._done.wait)
+        except Exception as error:
+            if self._running.done():
+                raise
+            self.said.append(f"not to be had: {error}")
+            self._running.set_exception(error)
+
+
+class PlatformSocket:
+    """Answers the questions of xdist workers, which are processes of their own, for their controller."""
+
+    def __init__(self, owner: PlatformOwner) -> None:
+        self._owner = owner
+        self.key = secrets.token_bytes(16)
+        self._listener = Listener(authkey=self.key)
+        threading.Thread(target=self._answer, name="oms platform socket", daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return str(self._listener.address)
+
+    def _answer(self) -> None:
+        while True:
+            with self._listener.accept() as worker:
+                running = self._owner.start()
+                failure = running.exception()
+                worker.send(failure or replace(running.result(), pids=dict))  # its pids are ours alone to ask
+
+
+_OWNER = pytest.StashKey[PlatformOwner]()
+_SOCKET = pytest.StashKey[PlatformSocket]()
+_ADDRESS, _KEY = "oms_platform_address", "oms_platform_key"
+
+
+class _WorkerNode(Protocol):
+    """xdist's view of a worker, from its controller."""
+
+    config: pytest.Config
+    workerinput: dict[str, Any]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("oms").addoption(
+        "--platform",
+        choices=["auto", *Way],
+        default="auto",
+        help="where broker and database come from; auto: OMS_PLATFORM, else the first that can be had",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _is_worker(config):
+        return
+    asked: str = config.getoption("--platform")
+    way = None if asked == "auto" else Way(asked)
+    config.stash[_OWNER] = PlatformOwner(way, config.rootpath / ".cache")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: _WorkerNode) -> None:
+    """xdist: a worker is about to start."""
+    stash = node.config.stash
+    if _SOCKET not in stash:
+        stash[_SOCKET] = PlatformSocket(stash[_OWNER])
+    socket = stash[_SOCKET]
+    node.workerinput |= {_ADDRESS: socket.address, _KEY: socket.key}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.section("broker and database")
+    for line in config.stash[_OWNER].said or ["no test asked for them"]:
+        terminalreporter.line(line)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not _is_worker(config):
+        config.stash[_OWNER].close()
+
+
+@pytest.fixture(scope="session")
+def platform(pytestconfig: pytest.Config) -> Platform:
+    """The run's broker and database server."""
+    if not _is_worker(pytestconfig):
+        return pytestconfig.stash[_OWNER].start().result()
+    told = pytestconfig.workerinput  # type: ignore[attr-defined]
+    with Client(told[_ADDRESS], authkey=told[_KEY]) as controller:
+        answer = controller.recv()
+    if isinstance(answer, BaseException):
+        raise answer
+    assert isinstance(answer, Platform)
+    return answer
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(platform: Platform) -> str:
+    """`host:port` of the broker."""
+    return platform.bootstrap
+
+
+@pytest.fixture(scope="session")
+def postgres_admin_url(platform: Platform) -> str:
+    """The administrator's URL, for asyncpg."""
+    return platform.postgres.url()
+
+
+@pytest.fixture(scope="session")
+def make_database(platform: Platform) -> Iterator[MakeDatabase]:
+    """A maker of databases for this worker. They are dropped at the end of the session."""
+    made: list[str] = []
+
+    def make(name: str) -> str:
+        database = f"test_{re.sub('[^a-z0-9]+', '_', name.lower())[:40]}_{secrets.token_hex(4)}"
+        _outside_any_loop(_execute(platform.postgres, f'create database "{database}"'))
+        made.append(database)
+        return platform.postgres.sqlalchemy_url(database)
+
+    yield make
+    for database in made:
+        # Forced: a test that left a connection open must not keep the others' databases from going.
+        _outside_any_loop(_execute(platform.postgres, f'drop database "{database}" with (force)'))
+
+
+async def _execute(server: PostgresServer, statement: str) -> None:
+    connection = await asyncpg.connect(server.url())
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _outside_any_loop(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end, also when called from a test whose event loop runs."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")

@@ -1,0 +1,38 @@
+"""Drawing free TCP ports on this machine."""
+
+import socket
+
+LOCALHOST = "127.0.0.1"
+
+
+class Ports:
+    """Draws free ports on 127.0.0.1 and never the same one twice."""
+
+    def __init__(self) -> None:
+        self._drawn: set[int] = set()
+
+    def draw(self, preferred: int | None = None) -> int:
+        """The preferred port or, where that is taken, the next free one; any free port without a preference."""
+        port = _any_free() if preferred is None else preferred
+        while port in self._drawn or not _is_free(port):
+            port = _any_free() if preferred is None else port + 1
+        self._drawn.add(port)
+        return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # Without this a port whose last connections are still in TIME_WAIT looks taken after a restart.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOCALHOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _any_free() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOCALHOST, 0))
+        port: int = probe.getsockname()[1]
+    return port

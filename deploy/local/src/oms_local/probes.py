@@ -1,0 +1,79 @@
+"""Asking a server whether it answers yet. A probe says no, and does not raise, while a server is away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import httpx
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from oms_local.servers import PostgresServer
+
+Probe = Callable[[], Awaitable[bool]]
+
+_POLL_S = 0.05
+
+
+def kafka_answers(bootstrap: str) -> Probe:
+    """Yes once the cluster has a broker that takes records."""
+
+    async def probe() -> bool:
+        if not await _listens(bootstrap):  # asked first: the client logs every refused connection as an error
+            return False
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=2_000)
+        try:
+            await admin.start()
+            return bool((await admin.describe_cluster())["brokers"])
+        except (KafkaError, OSError):
+            return False
+        finally:
+            await admin.close()
+
+    return probe
+
+
+async def _listens(bootstrap: str) -> bool:
+    host, _, port = bootstrap.split(",", maxsplit=1)[0].rpartition(":")
+    try:
+        async with asyncio.timeout(2):
+            _, writer = await asyncio.open_connection(host, int(port))
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+def postgres_answers(server: PostgresServer) -> Probe:
+    """Yes once the server lets its administrator in. A wrong password is an error, not a no."""
+
+    async def probe() -> bool:
+        try:
+            connection = await asyncpg.connect(server.url(), timeout=2)
+        except asyncpg.InvalidAuthorizationSpecificationError:
+            raise
+        except (OSError, TimeoutError, asyncpg.PostgresError):
+            return False
+        await connection.close()
+        return True
+
+    return probe
+
+
+def http_ready(http: httpx.AsyncClient, url: str) -> Probe:
+    """Yes once the URL answers 200."""
+
+    async def probe() -> bool:
+        try:
+            return (await http.get(url)).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    return probe
+
+
+async def until(probe: Probe, timeout: float) -> None:
+    """Wait for a yes. Raises TimeoutError after `timeout` seconds."""
+    async with asyncio.timeout(timeout):
+        while not await probe():  # noqa: ASYNC110 - another process gives us no event to wait for
+            await asyncio.sleep(_POLL_S)

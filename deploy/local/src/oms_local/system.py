@@ -1,0 +1,232 @@
+"""The whole system: platform, databases, topics, services and demo keys, up for as long as somebody needs it."""
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from oms_events import registry
+from oms_events.runtime.settings import ROLES
+from oms_local import probes, provision
+from oms_local.errors import LaunchError
+from oms_local.platform import acquire
+from oms_local.ports import Ports
+from oms_local.process import Program, run
+from oms_local.profile import Profile
+from oms_local.run_folder import RunFolder, write_private
+from oms_local.servers import Platform, Way
+from oms_local.supervisor import READY_TIMEOUT_S, Report, Supervisor
+from oms_local.topology import GATEWAY, SERVICES, Service, draw_urls, start_order
+
+KEY_ROLES = ("channel", "warehouse", "carrier", "operator")
+
+
+class NotInstalled(LaunchError):
+    """A service's command is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to run and where its files are."""
+
+    run_dir: Path = Path(".run")
+    cache_dir: Path = Path(".cache")
+    profile: Profile = Profile.RUN
+    way: Way | None = None
+    services: tuple[Service, ...] = SERVICES
+    partitions: int = 4
+    log_level: str = "INFO"
+    log_format: str = "console"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A caller's name at the gateway and the secret it signs with."""
+
+    key: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A running system. Names of services are those of the topology."""
+
+    platform: Platform
+    urls: Mapping[str, str]
+    """Base URL of each service."""
+    database_urls: Mapping[str, str]
+    """SQLAlchemy URL of each service's database, as the role that owns it."""
+    keys: Mapping[str, ApiKey]
+    """A demo key for each role of the gateway."""
+    _supervisor: Supervisor
+
+    @property
+    def gateway_url(self) -> str:
+        return self.urls[GATEWAY]
+
+    @property
+    def bootstrap(self) -> str:
+        return self.platform.bootstrap
+
+    def pids(self) -> dict[str, int]:
+        """Present processes by name, broker and database included where they run here."""
+        return self.platform.pids() | self._supervisor.pids()
+
+    async def kill(self, service: str) -> None:
+        """kill -9, and wait until it is gone. The supervisor starts it again; see `until_ready`."""
+        await self._supervisor.kill(service)
+
+    async def until_ready(self, service: str, timeout: float = READY_TIMEOUT_S) -> None:
+        """Wait for a service to answer. Raises TimeoutError."""
+        await self._supervisor.until_ready(service, timeout)
+
+
+@contextlib.asynccontextmanager
+async def running_system(options: Options, report: Report = print) -> AsyncIterator[System]:
+    """Start everything, in order; stop it in reverse at the end. Raises LaunchError.
+
+    `endpoints.json` in the run folder holds addresses, logins and keys for as long as the system runs.
+    """
+    for service in options.services:
+        _script(service)  # what is not installed must be said before a broker is fetched and started
+    folder = RunFolder(options.run_dir)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(folder.held())
+        platform = await stack.enter_async_context(
+            acquire(
+                options.profile,
+                run_dir=options.run_dir,
+                cache_dir=options.cache_dir,
+                way=options.way,
+                report=report,
+            )
+        )
+        plan = _Plan.draw(options, platform, folder)
+        await _provision(plan, report)
+        keys = await _demo_keys(plan)
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=2))
+        supervisor = await stack.enter_async_context(Supervisor(folder, report))
+        for rank in start_order(options.services):
+            began = time.monotonic()
+            await supervisor.start(*(plan.program(service, http) for service in rank))
+            report(f"{', '.join(service.name for service in rank)}: ready ({time.monotonic() - began:.1f} s)")
+        system = System(platform, plan.urls, plan.database_urls, keys, supervisor)
+        stack.enter_context(folder.published(_endpoints(system)))
+        yield system
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is settled before a service starts: its address, its login, and from these its environment."""
+
+    options: Options
+    platform: Platform
+    folder: RunFolder
+    urls: Mapping[str, str]
+    passwords: Mapping[str, str]
+    """By database, which is also the name of its owner."""
+
+    @classmethod
+    def draw(cls, options: Options, platform: Platform, folder: RunFolder) -> "_Plan":
+        urls = draw_urls(options.services, Ports(), prefer=options.profile is Profile.RUN)
+        databases = [service.database for service in options.services if service.has_database]
+        return cls(options, platform, folder, urls, {name: folder.secret(name) for name in databases})
+
+    @property
+    def database_urls(self) -> dict[str, str]:
+        return {
+            service.name: self.platform.postgres.login(
+                service.database, self.passwords[service.database]
+            ).sqlalchemy_url(service.database)
+            for service in self.options.services
+            if service.has_database
+        }
+
+    @property
+    def keys_file(self) -> Path:
+        return self.folder.path.absolute() / "keys.json"
+
+    def environment(self, service: Service) -> dict[str, str]:
+        """All that tells a service where it is and what it may reach."""
+        address = urlsplit(self.urls[service.name])
+        environment = {
+            "OMS_KAFKA_BOOTSTRAP": self.platform.bootstrap,
+            "OMS_POSTGRES_URL": "",  # the administrator's login, where we were given one, is not for services
+            "OMS_HTTP_HOST": str(address.hostname),
+            "OMS_HTTP_PORT": str(address.port),
+            "OMS_ROLES": ",".join(ROLES),
+            "OMS_INSTANCE": f"{service.name}-0",
+            "OMS_PARTITIONS": str(self.options.partitions),
+            "OMS_LOG_LEVEL": self.options.log_level,
+            "OMS_LOG_FORMAT": self.options.log_format,
+        }
+        if service.has_database:
+            environment["OMS_DATABASE_URL"] = self.database_urls[service.name]
+        for need in set(service.needs) & set(self.urls):
+            environment[f"OMS_{need.upper()}_URL"] = self.urls[need]
+        if service.name == GATEWAY:
+            environment["OMS_GATEWAY_KEYS_FILE"] = str(self.keys_file)
+            environment["OMS_GATEWAY_ROOT_KEY"] = self.folder.secret("gateway-root-key")
+        return environment
+
+    def program(self, service: Service, http: httpx.AsyncClient) -> Program:
+        return Program(
+            service.name,
+            [_script(service), "serve"],
+            ready=probes.http_ready(http, f"{self.urls[service.name]}/readyz"),
+            env=self.environment(service),
+        )
+
+
+def _script(service: Service) -> str:
+    beside_python = Path(sys.executable).parent
+    found = shutil.which(service.script, path=f"{beside_python}{os.pathsep}{os.environ['PATH']}")
+    if found is None:
+        raise NotInstalled(f"the command {service.script} is not installed in {beside_python}")
+    return found
+
+
+async def _provision(plan: _Plan, report: Report) -> None:
+    await provision.create_databases(plan.platform, plan.passwords)
+    await provision.create_topics(plan.platform.bootstrap, registry.topics(), plan.options.partitions, report)
+    with_database = [service for service in plan.options.services if service.has_database]
+    await provision.migrate({_script(service): plan.environment(service) for service in with_database}, report)
+
+
+async def _demo_keys(plan: _Plan) -> dict[str, ApiKey]:
+    """A key per role, issued by the gateway's own command on the first start and remembered beside its file."""
+    gateway = next((service for service in plan.options.services if service.name == GATEWAY), None)
+    if gateway is None:
+        return {}
+    remembered = plan.folder.path / "demo-keys.json"
+    if not (remembered.exists() and plan.keys_file.exists()):
+        keys = {role: await _issue(gateway, plan, role) for role in KEY_ROLES}
+        write_private(remembered, json.dumps(keys))
+    return {role: ApiKey(**key) for role, key in json.loads(remembered.read_text()).items()}
+
+
+async def _issue(gateway: Service, plan: _Plan, role: str) -> dict[str, str]:
+    command = [_script(gateway), "keys", "issue", "--file", str(plan.keys_file)]
+    said = await run([*command, "--name", f"demo-{role}", "--role", role], env=plan.environment(gateway))
+    issued = json.loads(said)
+    return {"key": issued["key"], "secret": issued["secret"]}
+
+
+def _endpoints(system: System) -> dict[str, object]:
+    return {
+        "launcher": os.getpid(),
+        "platform": system.platform.how,
+        "bootstrap": system.bootstrap,
+        "postgres": system.platform.postgres.url(),
+        "services": dict(system.urls),
+        "databases": dict(system.database_urls),
+        "keys": {role: asdict(key) for role, key in system.keys.items()},
+    }

@@ -1,0 +1,69 @@
+"""Small services to supervise, and children to kill."""
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from oms_local.run_folder import RunFolder
+
+# A service as the launcher sees one: `serve` answers /readyz, `migrate` makes a table, `keys issue` prints a key.
+SERVICE = f"""#!{sys.executable}
+import asyncio, json, os, sys
+import asyncpg, uvicorn
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/readyz")
+def readyz():
+    return {{}}
+
+
+@app.get("/environment")
+def environment():
+    return {{name: value for name, value in os.environ.items() if name.startswith("OMS_")}}
+
+
+async def migrate():
+    connection = await asyncpg.connect(os.environ["OMS_DATABASE_URL"].replace("+asyncpg", ""))
+    await connection.execute("create table if not exists migrated ()")
+    await connection.close()
+
+
+match sys.argv[1]:
+    case "serve":
+        uvicorn.run(app, host=os.environ["OMS_HTTP_HOST"], port=int(os.environ["OMS_HTTP_PORT"]))
+    case "migrate":
+        asyncio.run(migrate())
+    case "keys":
+        with open(sys.argv[sys.argv.index("--file") + 1], "a") as file:
+            file.write(sys.argv[-1] + os.linesep)
+        print(json.dumps({{"key": "key-of-" + sys.argv[-1], "secret": os.environ["OMS_GATEWAY_ROOT_KEY"][:8]}}))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path / "run")
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What was reported."""
+    return []
+
+
+@pytest.fixture
+def small_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands oms-alpha, oms-beta and oms-gateway on PATH."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for name in ("oms-alpha", "oms-beta", "oms-small-gateway"):
+        script = commands / name
+        script.write_text(SERVICE)
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
