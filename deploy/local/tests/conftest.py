@@ -1,6 +1,5 @@
 """Small services to supervise, and children to kill."""
 
-import os
 import stat
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from oms_local.run_folder import RunFolder
+from oms_local.topology import Service
 
 # A service as the launcher sees one: `serve` answers /readyz, `migrate` makes a table, `keys issue` prints a key.
 SERVICE = f"""#!{sys.executable}
@@ -58,12 +58,18 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def small_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands oms-alpha, oms-beta and oms-gateway on PATH."""
+def small_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Service, ...]:
+    """Alpha, beta, and a gateway that needs both; their commands are installed beside a Python that is not there."""
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name in ("oms-alpha", "oms-beta", "oms-small-gateway"):
-        script = commands / name
+    services = (
+        Service("alpha", 8081),
+        Service("beta", 8082),
+        Service("gateway", 8080, has_database=False, needs=("alpha", "beta")),
+    )
+    for service in services:
+        script = commands / service.script
         script.write_text(SERVICE)
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(sys, "executable", str(commands / "python"))
+    return services

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -21,6 +21,7 @@ from oms_local.probes import http_ready
 from oms_local.profile import Profile
 from oms_local.run_folder import RunFolder
 from oms_local.servers import Way
+from oms_local.signals import until_told_to_stop
 from oms_local.system import Options, running_system
 
 NOT_RUNNING = 3
@@ -31,7 +32,7 @@ exit codes:
   0  done (up, platform: stopped when told to)
   1  failed; the reason is on standard error. status: a service is not ready
   2  wrong usage
-  3  up, platform, clean: another launcher runs in this run folder. status: none runs
+  3  up, platform: another launcher runs in this run folder. status: none runs
 """
 
 _console = Console(highlight=False, soft_wrap=True)
@@ -77,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--log-level", default="INFO", help="of the services (default: INFO)")
     add("down", _down, "stop the launcher that runs in the run folder, and with it all it started")
     add("status", _status, "show what runs")
-    add("clean", _clean, "delete the run folder and all data; the broker's jars stay in the cache")
+    add("clean", _clean, "stop what runs, delete the run folder and all data; the broker's jars stay in the cache")
     return parser
 
 
@@ -102,7 +103,7 @@ def _up(asked: argparse.Namespace) -> int:
             _say(f"ready; keys and addresses are in {asked.run_dir / 'endpoints.json'}; Ctrl-C stops all")
             await asyncio.Event().wait()
 
-    asyncio.run(_until_told_to_stop(serve))
+    asyncio.run(until_told_to_stop(serve, _say))
     return 0
 
 
@@ -119,36 +120,21 @@ def _platform(asked: argparse.Namespace) -> int:
                     _say(f"ready; addresses are in {folder.endpoints}; Ctrl-C stops both")
                     await asyncio.Event().wait()
 
-    asyncio.run(_until_told_to_stop(serve))
+    asyncio.run(until_told_to_stop(serve, _say))
     return 0
 
 
-async def _until_told_to_stop(serve: Callable[[], Awaitable[None]]) -> None:
-    """Run `serve` until it ends or a signal cancels it. A second signal does not cut the stopping short."""
-    task = asyncio.ensure_future(serve())
-    told = False
-
-    def stop() -> None:
-        nonlocal told
-        _say("still stopping" if told else "stopping")
-        if not told:
-            told = True
-            task.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-    try:
-        await task
-    except asyncio.CancelledError:
-        _say("stopped")
-
-
 def _down(asked: argparse.Namespace) -> int:
-    folder = RunFolder(asked.run_dir)
+    _stop(RunFolder(asked.run_dir))
+    return 0
+
+
+def _stop(folder: RunFolder) -> None:
+    """Stop the launcher of this folder, if one runs, and wait until it has stopped."""
     pid = folder.holder()
     if pid is None:
         print("nothing runs")
-        return 0
+        return
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _DOWN_TIMEOUT_S
     while folder.holder() is not None:
@@ -156,7 +142,6 @@ def _down(asked: argparse.Namespace) -> int:
             raise LaunchError(f"the launcher (pid {pid}) did not stop within {_DOWN_TIMEOUT_S:g} s")
         time.sleep(0.1)
     print(f"stopped (pid {pid})")
-    return 0
 
 
 def _status(asked: argparse.Namespace) -> int:
@@ -181,13 +166,14 @@ def _status(asked: argparse.Namespace) -> int:
 
 
 async def _ready(services: dict[str, str]) -> dict[str, bool]:
-    async with httpx.AsyncClient(timeout=2) as http:
+    async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
         answers = await asyncio.gather(*(http_ready(http, f"{url}/readyz")() for url in services.values()))
     return dict(zip(services, answers, strict=True))
 
 
 def _clean(asked: argparse.Namespace) -> int:
     folder = RunFolder(asked.run_dir)
+    _stop(folder)
     with folder.held():
         containers.remove_data(folder)
         folder.remove()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import time
 from collections.abc import AsyncIterator
@@ -87,7 +86,7 @@ async def container_platform(profile: Profile, run_folder: RunFolder, report: Re
         began = time.monotonic()
         containers[server.name] = await asyncio.to_thread(_run, client, server, run_folder if keeps else None)
         await _until_ready(server, containers[server.name])
-        report(f"{server.name}: {server.image} on {LOCALHOST}:{server.published} ({time.monotonic() - began:.1f} s)")
+        report(f"container: {server.image} on {LOCALHOST}:{server.published} ({time.monotonic() - began:.1f} s)")
 
     def pids() -> dict[str, int]:
         return {name: _pid(container) for name, container in containers.items()}
@@ -137,9 +136,9 @@ def _postgres(login: PostgresServer, profile: Profile) -> _Server:
 def _run(client: docker.DockerClient, server: _Server, run_folder: RunFolder | None) -> Container:
     volumes = {}
     if run_folder is not None:
-        folder = str(run_folder.path.resolve())
-        name = f"oms-local-{server.name}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}"
-        client.volumes.create(name, labels={_RUN_FOLDER: folder})
+        # Named by the folder's secret: data whose passwords went with a deleted folder are not picked up again.
+        name = f"oms-local-{server.name}-{run_folder.secret('volumes')[:8]}"
+        client.volumes.create(name, labels={_RUN_FOLDER: str(run_folder.path.resolve())})
         volumes = {name: {"bind": server.data, "mode": "rw"}}
     return client.containers.run(
         server.image,

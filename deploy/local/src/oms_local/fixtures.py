@@ -8,12 +8,13 @@ import asyncio
 import re
 import secrets
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -22,8 +23,12 @@ from oms_local.platform import acquire
 from oms_local.profile import Profile
 from oms_local.servers import Platform, PostgresServer, Way
 
-MakeDatabase = Callable[[str], str]
-"""Makes a new, empty database whose name contains the given word; returns its SQLAlchemy URL."""
+
+class MakeDatabase(Protocol):
+    """Makes a new database whose name contains the given word, empty or a copy of the database behind the URL
+    `template`; returns its SQLAlchemy URL."""
+
+    def __call__(self, name: str, *, template: str | None = None) -> str: ...
 
 
 class PlatformOwner:
@@ -172,9 +177,10 @@ def make_database(platform: Platform) -> Iterator[MakeDatabase]:
     """A maker of databases for this worker. They are dropped at the end of the session."""
     made: list[str] = []
 
-    def make(name: str) -> str:
+    def make(name: str, *, template: str | None = None) -> str:
         database = f"test_{re.sub('[^a-z0-9]+', '_', name.lower())[:40]}_{secrets.token_hex(4)}"
-        _outside_any_loop(_execute(platform.postgres, f'create database "{database}"'))
+        source = f' template "{urlsplit(template).path[1:]}"' if template else ""
+        _outside_any_loop(_execute(platform.postgres, f'create database "{database}"{source}'))
         made.append(database)
         return platform.postgres.sqlalchemy_url(database)
 

@@ -42,10 +42,13 @@ async def local_platform(
         await supervisor.start(server.program(login, profile))
         report(f"database: local PostgreSQL {postgres.VERSION} on {LOCALHOST}:{database_port} ({_since(began)})")
 
-    async with Supervisor(run_folder, report) as supervisor:
-        await together(start_broker(), start_database())
-        yield Platform(Way.LOCAL, f"{LOCALHOST}:{broker_port}", login, supervisor.pids)
-    broker.keep_classes(kafka_home, supervisor.exit_code("kafka"))
+    supervisor = Supervisor(run_folder, report)
+    try:
+        async with supervisor:
+            await together(start_broker(), start_database())
+            yield Platform(Way.LOCAL, f"{LOCALHOST}:{broker_port}", login, supervisor.pids)
+    finally:
+        broker.keep_classes(kafka_home, supervisor.exit_code("kafka"))
 
 
 def _since(began: float) -> str:

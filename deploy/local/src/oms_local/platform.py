@@ -5,8 +5,6 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
-import asyncpg
-
 from oms_local import containers, local, probes
 from oms_local.errors import LaunchError
 from oms_local.profile import Profile
@@ -37,7 +35,7 @@ async def acquire(
 
     Without a `way`, OMS_PLATFORM decides, else the first that can be had of: addresses given by OMS_KAFKA_BOOTSTRAP
     and OMS_POSTGRES_URL, Docker containers, local processes. RUN keeps its data in `run_dir`; TEST uses a
-    throw-away folder instead. Raises PlatformUnavailable, StartFailed or kafka.MavenMissing.
+    throw-away folder instead. Raises LaunchError.
     """
     way, why = await choose(way or asked_way(os.environ), os.environ, lambda: containers.obstacle(report))
     report(f"platform: {way} ({why})")
@@ -95,7 +93,6 @@ async def _given_platform(environ: Mapping[str, str]) -> Platform:
         raise PlatformUnavailable(f"no Kafka broker answers at {bootstrap} ({KAFKA_BOOTSTRAP})") from None
     try:
         await probes.until(probes.postgres_answers(server), _ADDRESS_TIMEOUT_S)
-    except (TimeoutError, asyncpg.InvalidAuthorizationSpecificationError):
-        where = f"{server.host}:{server.port}"
-        raise PlatformUnavailable(f"no PostgreSQL lets {server.user} in at {where} ({POSTGRES_URL})") from None
+    except TimeoutError:
+        raise PlatformUnavailable(f"no PostgreSQL answers at {server.host}:{server.port} ({POSTGRES_URL})") from None
     return Platform(Way.ADDRESSES, bootstrap, server)

@@ -1,8 +1,13 @@
 """Drawing free TCP ports on this machine."""
 
+import secrets
 import socket
 
 LOCALHOST = "127.0.0.1"
+
+# Below the range from which the system draws the ports of outgoing connections. In it, one of the many connections
+# of a starting system could get a port between our drawing it and a server's listening on it.
+_FIRST, _LAST = 20_000, 32_000
 
 
 class Ports:
@@ -32,7 +37,11 @@ def _is_free(port: int) -> bool:
 
 
 def _any_free() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOCALHOST, 0))
-        port: int = probe.getsockname()[1]
+    port = _draw_ours()
+    while not _is_free(port):
+        port = _draw_ours()
     return port
+
+
+def _draw_ours() -> int:
+    return secrets.randbelow(_LAST - _FIRST) + _FIRST

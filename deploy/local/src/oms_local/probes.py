@@ -8,7 +8,13 @@ import httpx
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from oms_local.errors import LaunchError
 from oms_local.servers import PostgresServer
+
+
+class LoginRefused(LaunchError):
+    """The database server answers and does not know this login."""
+
 
 Probe = Callable[[], Awaitable[bool]]
 
@@ -45,13 +51,13 @@ async def _listens(bootstrap: str) -> bool:
 
 
 def postgres_answers(server: PostgresServer) -> Probe:
-    """Yes once the server lets its administrator in. A wrong password is an error, not a no."""
+    """Yes once the server lets its administrator in. A wrong password is no matter of time: LoginRefused."""
 
     async def probe() -> bool:
         try:
             connection = await asyncpg.connect(server.url(), timeout=2)
-        except asyncpg.InvalidAuthorizationSpecificationError:
-            raise
+        except asyncpg.InvalidAuthorizationSpecificationError as refusal:
+            raise LoginRefused(f"PostgreSQL at {server.host}:{server.port} refuses {server.user}: {refusal}") from None
         except (OSError, TimeoutError, asyncpg.PostgresError):
             return False
         await connection.close()

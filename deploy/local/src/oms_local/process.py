@@ -1,6 +1,7 @@
 """Starting child processes that cannot outlive their parent."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import pwd
@@ -127,7 +128,7 @@ async def run(
     try:
         printed, _ = await process.communicate()
     except asyncio.CancelledError:
-        kill_group(process)
+        send(process, signal.SIGKILL, group=True)
         raise
     output = printed.decode(errors="replace")
     if process.returncode != 0:
@@ -135,10 +136,13 @@ async def run(
     return output
 
 
-def kill_group(process: Process) -> None:
-    """SIGKILL to a child and to what it started itself."""
-    if process.returncode is None:
-        os.killpg(process.pid, signal.SIGKILL)
+def send(process: Process, number: signal.Signals, *, group: bool = False) -> None:
+    """Send a signal to a child, or to it and all it started, if it is still there.
+
+    Not by `Process.send_signal`: that collects a child which has just died, and its exit code is lost.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        (os.killpg if group else os.kill)(process.pid, number)
 
 
 def describe_exit(code: int | None) -> str:

@@ -14,6 +14,8 @@ from oms_local.servers import Platform, Way
 from oms_local.supervisor import Report
 
 _TOPIC_EXISTS = 36
+_REPLICAS = 3
+"""Of each partition, where the cluster has that many brokers."""
 
 
 class ProvisionFailed(LaunchError):
@@ -55,7 +57,8 @@ async def create_topics(bootstrap: str, topics: Iterable[Topic], partitions: int
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        wanted = [NewTopic(topic.name, partitions, -1, topic_configs=topic.config()) for topic in topics]
+        replicas = min(_REPLICAS, len((await admin.describe_cluster())["brokers"]))
+        wanted = [NewTopic(topic.name, partitions, replicas, topic_configs=topic.config()) for topic in topics]
         answer = await admin.create_topics(wanted)
         for name, code, *_ in answer.topic_errors:  # an error is in the answer; the client does not raise it
             if code not in (0, _TOPIC_EXISTS):

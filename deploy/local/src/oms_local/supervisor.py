@@ -13,7 +13,7 @@ from rich.text import Text
 
 from oms_local import probes
 from oms_local.errors import LaunchError
-from oms_local.process import Program, describe_exit, kill_group, last_lines, spawn, together
+from oms_local.process import Program, describe_exit, last_lines, send, spawn, together
 from oms_local.run_folder import RunFolder
 
 Report = Callable[[str], None]
@@ -72,8 +72,8 @@ class Supervisor:
         await probes.until(self._find(name).ready, timeout)
 
     def exit_code(self, name: str) -> int | None:
-        """How the latest process of a program ended; None while it lives."""
-        return self._find(name).exit_code
+        """How the latest process of a program ended; None while it lives, or if it never did."""
+        return next((child.exit_code for child in self._children() if child.program.name == name), None)
 
     def _child(self, program: Program) -> "_Child":
         colour = _COLOURS[len(self._children()) % len(_COLOURS)]
@@ -121,7 +121,7 @@ class _Child:
 
     @property
     def exit_code(self) -> int | None:
-        return self._running().returncode
+        return None if self._process is None else self._process.returncode
 
     async def ready(self) -> bool:
         """A live process that answers. Its own death counts first: another process may answer on its port."""
@@ -135,7 +135,7 @@ class _Child:
 
     async def kill(self, with_signal: signal.Signals) -> None:
         process = self._running()
-        process.send_signal(with_signal)
+        send(process, with_signal)
         await process.wait()
 
     async def stop(self) -> None:
@@ -146,12 +146,12 @@ class _Child:
         if not self.alive:
             return
         process = self._running()
-        process.send_signal(self.program.stop_signal)
+        send(process, self.program.stop_signal)
         try:
             await asyncio.wait_for(process.wait(), STOP_GRACE_S)
         except TimeoutError:
             self._report(f"{self.program.name} did not stop within {STOP_GRACE_S:g} s and is killed")
-            kill_group(process)
+            send(process, signal.SIGKILL, group=True)
             await process.wait()
 
     async def _keep(self) -> None:

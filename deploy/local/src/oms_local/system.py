@@ -95,11 +95,11 @@ async def running_system(options: Options, report: Report = print) -> AsyncItera
 
     `endpoints.json` in the run folder holds addresses, logins and keys for as long as the system runs.
     """
-    for service in options.services:
-        _script(service)  # what is not installed must be said before a broker is fetched and started
     folder = RunFolder(options.run_dir)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(folder.held())
+        for service in options.services:
+            _script(service)  # a command that is missing must be said before a broker is fetched and started
         platform = await stack.enter_async_context(
             acquire(
                 options.profile,
@@ -112,7 +112,7 @@ async def running_system(options: Options, report: Report = print) -> AsyncItera
         plan = _Plan.draw(options, platform, folder)
         await _provision(plan, report)
         keys = await _demo_keys(plan)
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=2))
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=2, trust_env=False))  # never by a proxy
         supervisor = await stack.enter_async_context(Supervisor(folder, report))
         for rank in start_order(options.services):
             began = time.monotonic()

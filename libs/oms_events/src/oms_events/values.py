@@ -40,10 +40,14 @@ def derived_id(*parts: str, at: datetime) -> UUID:
 
 
 def utc(moment: datetime) -> datetime:
-    """The same instant in UTC. Raises ValueError for a naive datetime: its instant is unknown."""
+    """The same instant in UTC. Raises ValueError for a naive datetime, whose instant is unknown, and for one
+    that its offset pushes out of the years 1 to 9999."""
     if moment.tzinfo is None:
         raise ValueError("a time needs a zone or an offset")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time must lie within the years 1 to 9999 in UTC") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from oms_events.contracts.shared import (
     Price,
     Quantity,
     Text,
+    Words,
 )
 from oms_events.registry import Event, Topic, event
 from oms_events.values import order_id
@@ -163,7 +164,7 @@ class StockReport(Part):
     report_no: Text
     kind: Literal["snapshot", "movement"]
     quantity: Annotated[int, Field(ge=-10_000_000, le=10_000_000)]
-    reason: Annotated[str, Field(max_length=64)] = ""
+    reason: Annotated[Words, Field(max_length=64)] = ""
     occurred_at: Instant
 
 
@@ -194,8 +195,8 @@ class TrackingScan(Part):
         "damaged",
     ]
     occurred_at: Instant
-    place: Annotated[str, Field(max_length=128)] = ""
-    carrier_code: Annotated[str, Field(max_length=32)] = ""
+    place: Annotated[Words, Field(max_length=128)] = ""
+    carrier_code: Annotated[Words, Field(max_length=32)] = ""
 
 
 @event(TRACKING)

@@ -12,11 +12,11 @@ PARCEL = Topic("oms.logistics.parcel.v1", key="order_id")
 
 
 class CarrierOption(Part):
-    """A carrier service that was weighed, and why it lost if it did."""
+    """A carrier service that was weighed, and why it lost if it did. No cost: it could not carry the shipment."""
 
     carrier: Code
     service: Code
-    cost_minor: Price
+    cost_minor: Price | None
     promised_at: Instant | None
     chosen: bool
     reason: str = ""

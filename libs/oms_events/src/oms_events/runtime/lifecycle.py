@@ -188,10 +188,7 @@ async def serve(runtime: Runtime) -> None:
     """Run the process until SIGTERM or SIGINT. Raises when a loop dies of an error that no retry can mend."""
     from oms_events.runtime.http import build_app  # noqa: PLC0415 - the app needs the class above
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
+    stop = stop_signal()
     server = HttpServer(build_app(runtime), runtime.settings)
     async with server.running():
         async with runtime.running():
@@ -203,6 +200,15 @@ async def serve(runtime: Runtime) -> None:
             for task in done:
                 task.result()
         log.info("stopped")
+
+
+def stop_signal() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    return stop
 
 
 class HttpServer:
