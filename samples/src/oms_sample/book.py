@@ -9,11 +9,12 @@ Real books are dirty. Every row is either taken or counted under the reason why 
 """
 
 import codecs
+import contextlib
 import csv
 import gzip
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
@@ -21,7 +22,8 @@ from pathlib import Path
 from typing import IO
 
 COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
-DATE_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M:%S")
+DATE_FORMATS = ("%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M:%S")
+"""Beside ISO 8601: how copies of the data set write their dates."""
 
 CARRIAGE = frozenset({"POST", "DOT", "C2"})
 """Stock codes under which the shop booked what the buyer paid for shipping."""
@@ -137,7 +139,7 @@ class Book:
     def survey(self) -> Survey:
         """Read the whole file once and tell what it holds. Raises BookError."""
         survey = Survey()
-        cancellable = set()
+        cancellable: set[tuple[str, str]] = set()
         reader = InvoiceReader(survey.left_out, survey.noted)
         for rows in self._invoices(survey.left_out):
             if survey.sales == self._limit:
@@ -271,20 +273,18 @@ class InvoiceReader:
 
 
 def _no_sale(row: Row) -> str | None:
-    """Why a row of an invoice is no sale of goods, or None."""
-    if not row.invoice_no.isdigit():
-        return "adjustment rows (invoice number with a letter other than C)"
-    if row.quantity < 0:
-        return "stock write-offs (negative quantity outside a cancellation)"
-    if row.quantity == 0:
-        return "rows of quantity zero"
-    if row.unit_price < 0:
-        return "rows with a negative price"
-    if row.unit_price == 0 and not row.customer:
-        return "stock corrections (no price and no buyer)"
-    if row.code.upper() in NO_GOODS:
-        return "rows without goods (fees, discounts, samples, entries by hand)"
-    return None
+    """Why a row of an invoice is no sale of goods, or None: the first reason that fits."""
+    return next((reason for reason, fits in _NO_SALE if fits(row)), None)
+
+
+_NO_SALE: tuple[tuple[str, Callable[[Row], bool]], ...] = (
+    ("adjustment rows (invoice number with a letter other than C)", lambda row: not row.invoice_no.isdigit()),
+    ("stock write-offs (negative quantity outside a cancellation)", lambda row: row.quantity < 0),
+    ("rows of quantity zero", lambda row: row.quantity == 0),
+    ("rows with a negative price", lambda row: row.unit_price < 0),
+    ("stock corrections (no price and no buyer)", lambda row: row.unit_price == 0 and not row.customer),
+    ("rows without goods (fees, discounts, samples, entries by hand)", lambda row: row.code.upper() in NO_GOODS),
+)
 
 
 def _count(survey: Survey, sale: Sale) -> None:
@@ -314,17 +314,22 @@ def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a CSV file, gzipped or not, in UTF-8 or Latin-1. Raises BookError."""
     with open_text(path) as text:
         reader = csv.reader(text)
-        header = [name.strip().removeprefix(_BYTE_ORDER_MARK) for name in next(reader, [])]
-        missing = [name for name in COLUMNS if name not in header]
-        if missing:
-            raise BookError(f"row 1: no column {', '.join(missing)}; there are: {', '.join(header) or 'none'}")
-        places = [header.index(name) for name in COLUMNS]
         try:
+            places = _places(next(reader, []))
             for number, cells in enumerate(reader, start=2):
                 if cells:
                     yield _row(number, cells, places)
         except (csv.Error, EOFError, gzip.BadGzipFile) as error:
             raise BookError(f"after row {reader.line_num}: {error}") from None
+
+
+def _places(header: Sequence[str]) -> list[int]:
+    """Where each column stands. Raises BookError."""
+    names = [name.strip().removeprefix(_BYTE_ORDER_MARK) for name in header]
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        raise BookError(f"row 1: no column {', '.join(missing)}; there are: {', '.join(names) or 'none'}")
+    return [names.index(name) for name in COLUMNS]
 
 
 def open_text(path: Path) -> IO[str]:
@@ -388,6 +393,8 @@ def _price(number: int, text: str) -> Decimal:
 
 def _moment(number: int, text: str) -> datetime:
     """The file names no zone: UTC is assumed."""
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
     for form in DATE_FORMATS:
         try:
             return datetime.strptime(text, form).replace(tzinfo=UTC)

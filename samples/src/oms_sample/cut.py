@@ -24,7 +24,8 @@ def cut(source: Path, target: Path, first: date, last: date) -> Slice:
     begin, end = datetime.combine(first, time.min, UTC), datetime.combine(last, time.max, UTC)
     later = _later_cancellations(source, begin, end)
     rows = 0
-    with gzip.GzipFile(target, "wb", compresslevel=9, mtime=0) as packed:  # mtime: the same cut is the same file
+    # no name and no time in the header: the same cut is the same file
+    with target.open("wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
         out = csv.writer(_Lines(packed), lineterminator="\n")
         out.writerow(COLUMNS)
         for row in read_rows(source):

@@ -40,14 +40,24 @@ def kafka_answers(bootstrap: str) -> Probe:
 
 
 async def _listens(bootstrap: str) -> bool:
+    """Whether a server takes connections and keeps them; Docker's proxy takes them before there is a server."""
     host, _, port = bootstrap.split(",", maxsplit=1)[0].rpartition(":")
     try:
         async with asyncio.timeout(2):
-            _, writer = await asyncio.open_connection(host, int(port))
+            reader, writer = await asyncio.open_connection(host, int(port))
     except (OSError, TimeoutError):
         return False
-    writer.close()
-    return True
+    try:
+        async with asyncio.timeout(_POLL_S):
+            await reader.read(1)  # a broker says nothing unasked, so an answer can only be the end
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+    else:
+        return False
+    finally:
+        writer.close()
 
 
 def postgres_answers(server: PostgresServer) -> Probe:

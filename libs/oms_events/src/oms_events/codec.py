@@ -5,7 +5,6 @@ route, deduplicate and dead-letter without parsing the value. Reads structured m
 Source: CloudEvents specification, Kafka Protocol Binding, version 1.0.2.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from oms_events.envelope import EventMeta, Received
 from oms_events.registry import MAX_RECORD_BYTES, Event, current_type, model_of, upcast_data
@@ -96,11 +96,11 @@ def decode(record: Record) -> Received[Event]:
         if current_type(meta.type) == meta.type and isinstance(value, bytes):
             event = model.model_validate_json(value)
         else:
-            data = json.loads(value) if isinstance(value, bytes) else value
+            data = from_json(value) if isinstance(value, bytes) else value
             event = model.model_validate(upcast_data(meta.type, data), strict=False)
     except ValidationError as error:
         raise Undecodable(f"{meta.type} breaks its contract: {_places(error)}") from None
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise Undecodable(f"{meta.type} cannot be read: {type(error).__name__}") from None
     return Received(meta, event)
 
@@ -135,13 +135,13 @@ def _texts(headers: Headers) -> Iterable[tuple[str, str]]:
 
 def _structured(record: Record) -> tuple[dict[str, str], dict[str, Any]]:
     try:
-        document = json.loads(record.value or b"")
+        document = from_json(record.value or b"")
     except ValueError:
         raise Undecodable("the structured event is not JSON") from None
     if not isinstance(document, dict) or not isinstance(document.get("data"), dict):
         raise Undecodable("the structured event carries no data object")
     data = document.pop("data")
-    return {name: str(value) for name, value in document.items()}, data
+    return {name: str(value) for name, value in document.items() if value is not None}, data
 
 
 def _meta(attributes: Mapping[str, str]) -> EventMeta:

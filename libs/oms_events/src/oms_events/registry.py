@@ -123,6 +123,8 @@ def upcast_data(type_: str, data: dict[str, Any]) -> dict[str, Any]:
 
 def model_of(type_: str) -> type[Event] | None:
     """The model that reads records of `type_`, or None when nobody declared it."""
+    if current_type(type_) not in _events:
+        _load_contracts()
     return _events.get(current_type(type_))
 
 

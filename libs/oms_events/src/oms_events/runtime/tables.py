@@ -83,7 +83,8 @@ deadlines = Table(
 
 def create_messaging_v1(op: Operations) -> None:
     """Create inbox, outbox, dead letters and deadlines. Called from a service's first migration."""
-    metadata.create_all(op.get_bind(), checkfirst=False)
+    # Named one by one: a service may keep its own tables in the same metadata, and creates those itself.
+    metadata.create_all(op.get_bind(), tables=[inbox, outbox, dead_letters, deadlines], checkfirst=False)
     # A queue table: rows live for milliseconds, so vacuum must not wait for a share of a table that was once big.
     for table in ("outbox", "deadlines"):
         op.execute(

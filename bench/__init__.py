@@ -1,0 +1,1 @@
+"""Measures the whole system as it runs: `python -m bench.run`."""

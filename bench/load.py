@@ -1,0 +1,87 @@
+"""Orders to send, encoded before the clock starts: the driver shares the cores with what it measures."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from oms_events.contracts.intake import ChannelOrder, ChannelOrderLine, ChannelPayment
+from oms_events.contracts.shared import Destination
+from oms_sample.client import chunks
+
+CHANNEL, SHOP, CURRENCY = "bench", "main", "GBP"
+PLACED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+PRICE_MINOR = 250
+_HOME = Destination(country="GB", region="England", city="London", postcode="SE1 1AB", receiver_token="t-bench")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The bodies of one request each: orders, and the payments that follow them (empty: they stay unpaid)."""
+
+    orders: bytes
+    payments: bytes
+    ids: tuple[bytes, ...]
+    """Order ids as they key the topics."""
+
+
+Load = Sequence[Batch]
+
+
+def size(load: Load) -> int:
+    """How many orders a load has."""
+    return sum(len(batch.ids) for batch in load)
+
+
+def synthetic(name: str, count: int, skus: Sequence[str], *, batch: int, lines: int = 2, paid: bool = True) -> Load:
+    """`count` orders of one piece of each of `lines` SKUs, drawn evenly. The same name gives the same orders."""
+    draw = Random(name)
+    orders = [_order(f"{name}-{number}", draw.sample(skus, lines)) for number in range(count)]
+    return encode(((order, _payment(order) if paid else None) for order in orders), batch=batch)
+
+
+def encode(pairs: Iterable[tuple[ChannelOrder, ChannelPayment | None]], *, batch: int) -> Load:
+    """Orders and their payments as batches of at most `batch` orders."""
+    return [
+        Batch(
+            orders=_array([order for order, _ in chunk]),
+            payments=_array([payment for _, payment in chunk if payment is not None]),
+            ids=tuple(str(order.order_id).encode() for order, _ in chunk),
+        )
+        for chunk in chunks(pairs, batch)
+    ]
+
+
+def _order(number: str, skus: Sequence[str]) -> ChannelOrder:
+    return ChannelOrder(
+        channel=CHANNEL,
+        shop=SHOP,
+        channel_order_no=number,
+        placed_at=PLACED_AT,
+        currency=CURRENCY,
+        lines=tuple(
+            ChannelOrderLine(line_no=str(place), listing=sku, quantity=1, unit_price_minor=PRICE_MINOR)
+            for place, sku in enumerate(skus, start=1)
+        ),
+        total_minor=PRICE_MINOR * len(skus),
+        ship_to=_HOME,
+    )
+
+
+def _payment(order: ChannelOrder) -> ChannelPayment:
+    return ChannelPayment(
+        channel=CHANNEL,
+        shop=SHOP,
+        channel_order_no=order.channel_order_no,
+        payment_no="1",
+        currency=CURRENCY,
+        amount_minor=order.total_minor,
+        paid_at=PLACED_AT,
+    )
+
+
+def _array(items: Sequence[BaseModel]) -> bytes:
+    return to_json(items) if items else b""

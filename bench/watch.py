@@ -1,0 +1,70 @@
+"""Watches the end of a topic for orders that got there: what any downstream subscriber sees."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from oms_events.registry import Event
+
+
+class Watch:
+    """Notes when each order first came to one of some events of a topic. An async context."""
+
+    def __init__(self, bootstrap: str, *events: type[Event]) -> None:
+        self._topic = events[0].topic.name
+        self._types = {event.type.encode() for event in events}
+        self._bootstrap = bootstrap
+        self._changed = asyncio.Event()
+        self.seen: dict[bytes, float] = {}
+        """By order id: seconds since the epoch, as the record's producer stamped it."""
+        self.by_type: dict[bytes, int] = dict.fromkeys(self._types, 0)
+
+    async def __aenter__(self) -> Self:
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=100,
+            fetch_min_bytes=65_536,
+            max_partition_fetch_bytes=4 << 20,
+        )
+        await self._consumer.start()
+        await self._consumer.topics()
+        places = [TopicPartition(self._topic, part) for part in self._consumer.partitions_for_topic(self._topic) or ()]
+        self._consumer.assign(places)
+        await self._consumer.seek_to_end(*places)
+        for place in places:
+            await self._consumer.position(place)  # seeking is lazy: a record sent now must count
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._reading
+        await self._consumer.stop()
+
+    async def until(self, ids: Iterable[bytes], patience_s: float) -> int:
+        """Wait for all of these orders, or until none has come for `patience_s`. Returns how many came."""
+        wanted = set(ids)
+        while (missing := len(wanted - self.seen.keys())) > 0:
+            self._changed.clear()
+            moved_at = time.monotonic()
+            while not self._changed.is_set():
+                if time.monotonic() - moved_at > patience_s:
+                    return len(wanted) - missing
+                await asyncio.sleep(0.05)
+        return len(wanted)
+
+    async def _read(self) -> None:
+        while True:
+            for records in (await self._consumer.getmany(timeout_ms=200)).values():
+                for record in records:
+                    type_ = next((value for name, value in record.headers if name == "ce_type"), b"")
+                    if type_ in self._types and record.key not in self.seen:
+                        self.seen[record.key] = record.timestamp / 1000
+                        self.by_type[type_] += 1
+                self._changed.set()

@@ -1,0 +1,112 @@
+"""The committed contracts are what the code says, and the examples are what the contracts say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, FormatChecker
+
+from oms_events.codec import schema_uri
+from oms_events.registry import current_type, events, model_of, topics
+from oms_events.schema.export import SCHEMAS, drifted
+from oms_events.values import largest_remainder, order_id
+
+
+def committed_schema(contracts: Path, type_: str) -> dict[str, Any]:
+    return json.loads((contracts / schema_uri(type_)).read_text("utf-8"))
+
+
+def test_committed_files_are_what_the_code_would_generate(contracts: Path) -> None:
+    assert drifted(contracts) == [], "run `oms-events export`"
+
+
+def test_every_schema_is_a_schema_and_knows_where_it_stands(contracts: Path) -> None:
+    paths = list(contracts.glob(SCHEMAS))
+    assert len(paths) == len(events())
+    for path in paths:
+        schema = json.loads(path.read_text("utf-8"))
+        Draft202012Validator.check_schema(schema)
+        assert schema["$id"] == str(path.relative_to(contracts))
+
+
+def test_every_event_has_an_example(examples: list[Any]) -> None:
+    assert events().keys() <= {example.type for example in examples}
+
+
+def test_examples_validate_against_their_committed_schema(example: Any, contracts: Path) -> None:
+    schema = committed_schema(contracts, example.type)
+    Draft202012Validator(schema, format_checker=FormatChecker()).validate(example.data)
+
+
+def test_what_producers_write_validates_against_the_committed_schema(example: Any, contracts: Path) -> None:
+    model = events()[current_type(example.type)]
+    written = json.loads(model.model_validate(example.data).model_dump_json())
+    schema = committed_schema(contracts, model.type)
+    Draft202012Validator(schema, format_checker=FormatChecker()).validate(written)
+    assert written.keys() == schema["properties"].keys(), "a producer writes every field, defaults too"
+
+
+def test_examples_still_parse_and_mean_what_they_say(example: Any) -> None:
+    model = model_of(example.type)
+    assert model is not None
+    event = model.model_validate_json(json.dumps(example.data))
+    assert event.model_dump(exclude_unset=True) == model.model_validate(example.data).model_dump(exclude_unset=True)
+    assert example.data.keys() == event.model_fields_set, "an example holds no field that the contract does not know"
+    assert event.key() == str(example.data[model.topic.key])
+
+
+def test_examples_of_orders_carry_the_id_that_their_names_give(examples: list[Any]) -> None:
+    checked = 0
+    for example in examples:
+        for part in ("order", "payment", "cancellation"):
+            if named := example.data.get(part):
+                expected = order_id(named["channel"], named["shop"], named["channel_order_no"])
+                assert example.data["order_id"] == str(expected)
+                checked += 1
+    assert checked >= 4
+
+
+def test_the_placed_example_adds_up_to_what_the_channel_said(examples: list[Any]) -> None:
+    by_type = {(example.type, example.name): example.data for example in examples}
+    order = by_type["oms.intake.ChannelOrderReceived.v1", "two-lines"]["order"]
+    placed = by_type["oms.orders.OrderPlaced.v1", "two-lines"]
+    earned = [line["quantity"] * line["unit_price_minor"] - line["discount_minor"] for line in order["lines"]]
+    shares = largest_remainder(order["discount_minor"], earned)
+    assert [line["amount_minor"] for line in placed["lines"]] == [e - s for e, s in zip(earned, shares, strict=True)]
+    assert sum(line["amount_minor"] for line in placed["lines"]) + placed["shipping_minor"] == order["total_minor"]
+
+
+def test_the_asyncapi_document_holds_together(contracts: Path) -> None:
+    document = yaml.safe_load((contracts / "asyncapi.yaml").read_text("utf-8"))
+
+    def resolve(reference: str) -> Any:
+        found: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            found = found[step]
+        return found
+
+    assert document["asyncapi"] == "3.0.0"
+    assert list(document["channels"]) == [topic.name for topic in topics()]
+    messages = [
+        resolve(message["$ref"])
+        for channel in document["channels"].values()
+        for message in channel["messages"].values()
+    ]
+    assert sorted(message["name"] for message in messages) == list(events())
+    for message in messages:
+        assert (contracts / message["payload"]["schema"]["$ref"]).is_file()
+        assert "ce_id" in resolve(message["headers"]["$ref"])["required"]
+        assert message["bindings"]["kafka"]["key"]["description"] == events()[message["name"]].topic.key
+    for operation in document["operations"].values():
+        channel = resolve(operation["channel"]["$ref"])
+        assert [resolve(message["$ref"]) for message in operation["messages"]] == list(channel["messages"].values())
+
+
+def test_the_table_names_every_event_with_its_topic(contracts: Path) -> None:
+    table = (contracts / "events" / "README.md").read_text("utf-8")
+    for model in events().values():
+        assert (
+            f"]({schema_uri(model.type).removeprefix('events/')}) | `{model.topic.name}` | `{model.topic.key}` |"
+            in table
+        )

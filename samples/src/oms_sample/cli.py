@@ -1,0 +1,169 @@
+"""Command `oms-sample`: play real sales through the whole system, then keep it up for a look around."""
+
+import argparse
+import asyncio
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+
+from oms_local.errors import LaunchError
+from oms_local.system import Options, running_system
+from oms_sample import audit, hops, measure, summary
+from oms_sample.book import Book, BookError
+from oms_sample.client import Doors, Refused, Unavailable
+from oms_sample.cut import cut
+from oms_sample.endpoints import Endpoints, NotRunning
+from oms_sample.play import Settings, Stalled, prepare
+
+SLICE = Path(__file__).parents[2] / "uci_online_retail" / "slice.csv.gz"
+UNSOUND, UNUSABLE = 1, 2
+
+EXAMPLE_ORDER = {
+    "channel": "uci",
+    "shop": "united-kingdom",
+    "channel_order_no": "MY-1",
+    "placed_at": "2026-01-01T12:00:00Z",
+    "currency": "GBP",
+    "lines": [{"line_no": "1", "listing": "85123A", "quantity": 2, "unit_price_minor": 255}],
+    "total_minor": 510,
+    "ship_to": {"country": "GB", "city": "London", "postcode": "SE1 1AB", "receiver_token": "me"},
+}
+
+console = Console()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point. Exit codes: 0 sound, 1 an invariant fails or the play stalled, 2 input or system unusable."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(asyncio.run(options.command(options)))
+    except KeyboardInterrupt:
+        return 130
+    except (BookError, NotRunning, LaunchError, Refused, Unavailable, Stalled) as failure:
+        console.print(f"oms-sample: {failure}", style="red", markup=False)
+        return UNUSABLE
+    except ExceptionGroup as group:
+        failures, others = group.split((Refused, Unavailable))
+        if failures is None or others is not None:
+            raise
+        console.print(*(f"oms-sample: {one}" for one in failures.exceptions), sep="\n", style="red", markup=False)
+        return UNUSABLE
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Start the system, play, and keep serving until Ctrl-C unless told to exit."""
+    book = _book(options)
+    async with running_system(Options(run_dir=options.run_dir), report=_report) as system:
+        endpoints = Endpoints.of(system)
+        code = await _play(endpoints, book, options)
+        if options.exit:
+            return code
+        _invite(endpoints, options.run_dir)
+        await asyncio.Event().wait()
+        return code
+
+
+async def play(options: argparse.Namespace) -> int:
+    """Play against a system that runs already."""
+    return await _play(Endpoints.read(options.endpoints), _book(options), options)
+
+
+async def cut_slice(options: argparse.Namespace) -> int:
+    """Write a slice of the full data set."""
+    done = cut(options.input, options.output, options.first, options.last)
+    console.print(f"{options.output}: {done.rows:,} rows, with {done.later_cancellations:,} later cancellations")
+    return 0
+
+
+async def _play(endpoints: Endpoints, book: Book, options: argparse.Namespace) -> int:
+    async with Doors(endpoints) as doors:
+        since = await hops.ends(endpoints.bootstrap)
+        stage = await prepare(doors, book, Settings(options.rate, options.seed), _report)
+        cpu_before = measure.cpu_seconds(endpoints.pids)
+        played = await stage.play()
+        costs = summary.Costs(
+            measure.spent(cpu_before, measure.cpu_seconds(endpoints.pids)), measure.memory_mb(endpoints.pids)
+        )
+        verdict = audit.judge(played.journal, await audit.inspect(doors.operator))
+        stock = await doors.operator.get("/v1/services/inventory/summary")
+    result = summary.Summary(played, verdict, await hops.read(endpoints.bootstrap, since), costs, stock)
+    summary.show(result, console)
+    if options.summary is not None:
+        options.summary.write_text(json.dumps(result.as_json(), indent=2))
+    return 0 if result.sound else UNSOUND
+
+
+def _invite(endpoints: Endpoints, run_dir: Path) -> None:
+    """Where to look, and how to send an order of one's own."""
+    key, url = endpoints.keys["channel"], f"{endpoints.gateway_url}/v1/orders"
+    console.rule("[bold]Still serving")
+    console.print(f"API and its documentation: {endpoints.gateway_url}/docs")
+    console.print(f"Addresses and demo keys: {run_dir / 'endpoints.json'}")
+    console.print("An order of your own (paste it; it is signed afresh each time):")
+    sign = shlex.join([str(Path(sys.executable).with_name("oms-gateway")), "sign", "POST", url])
+    line = f"OMS_KEY={key.key} OMS_SECRET={key.secret} {sign} --data {shlex.quote(json.dumps(EXAMPLE_ORDER))} | sh"
+    console.print(line, markup=False, soft_wrap=True, highlight=False)
+    console.print("Ctrl-C stops everything.")
+
+
+def _book(options: argparse.Namespace) -> Book:
+    if not options.input.is_file():
+        raise BookError(f"{options.input}: no such file")
+    return Book(options.input, options.limit)
+
+
+def _report(line: str) -> None:
+    console.print(line, markup=False, highlight=False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="oms-sample", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    playing = argparse.ArgumentParser(add_help=False)
+    playing.add_argument(
+        "--input", type=Path, default=SLICE, help="CSV or CSV.gz of UCI columns (the slice brought along)"
+    )
+    playing.add_argument("--limit", type=_positive, help="play the first so many sales")
+    playing.add_argument("--rate", type=_rate, help="orders a second, or max (the default)")
+    playing.add_argument("--seed", type=int, default=Settings().seed, help="of all that is made up")
+    playing.add_argument("--summary", type=Path, help="write the summary as JSON")
+
+    running = commands.add_parser("run", parents=[playing], help=run.__doc__)
+    running.add_argument("--exit", action="store_true", help="stop after the play; exit code 1 if an invariant fails")
+    running.add_argument("--run-dir", type=Path, default=Path(".run"), help="where data, logs and keys live")
+    running.set_defaults(command=run)
+
+    against = commands.add_parser("play", parents=[playing], help=play.__doc__)
+    against.add_argument("--endpoints", type=Path, default=Path(".run/endpoints.json"), help="of the running system")
+    against.set_defaults(command=play)
+
+    cutting = commands.add_parser("cut", help=cut_slice.__doc__)
+    cutting.add_argument("input", type=Path, help="the full data set")
+    cutting.add_argument("output", type=Path, help="the slice, gzipped")
+    cutting.add_argument("--first", type=date.fromisoformat, required=True, help="first day")
+    cutting.add_argument("--last", type=date.fromisoformat, required=True, help="last day")
+    cutting.set_defaults(command=cut_slice)
+    return parser
+
+
+def _positive(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise ValueError
+    return value
+
+
+def _rate(text: str) -> float | None:
+    if text == "max":
+        return None
+    if (value := float(text)) <= 0:
+        raise ValueError
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

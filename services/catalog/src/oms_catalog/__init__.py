@@ -1,0 +1,1 @@
+"""Catalog: what is sold, where, and at what price."""

@@ -1,0 +1,1 @@
+"""Commands: what a caller may say of the catalog, and what comes of it."""

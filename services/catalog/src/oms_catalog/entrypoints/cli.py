@@ -1,0 +1,8 @@
+"""The `oms-catalog` command."""
+
+from pathlib import Path
+
+from oms_catalog.service import service
+from oms_events.runtime.cli import main_for
+
+main = main_for(service, migrations_folder=Path(__file__).parents[3] / "migrations")

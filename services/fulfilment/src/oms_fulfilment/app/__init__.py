@@ -1,0 +1,1 @@
+"""What fulfilment does with each event, command and query."""

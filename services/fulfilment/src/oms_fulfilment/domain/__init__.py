@@ -1,0 +1,1 @@
+"""Rules of fulfilment: pure functions, no I/O, no clock."""

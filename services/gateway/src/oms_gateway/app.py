@@ -1,0 +1,62 @@
+"""The gateway's HTTP application: doors, proxy, one OpenAPI document, health."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.routing import Route
+
+from oms_events.runtime import problems
+from oms_gateway.doors import DOORS
+from oms_gateway.gateway import Gateway
+from oms_gateway.intake import JSON
+
+_DOCS = files("oms_gateway").joinpath("docs.html").read_text()
+_DOCS_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+}
+_ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def build_app(gateway: Gateway) -> FastAPI:
+    """The application. Routes are Starlette's own: bodies are read raw, so FastAPI's layer would only cost time."""
+    app = FastAPI(title="OMS gateway", openapi_url=None, docs_url=None, redoc_url=None)
+    problems.install(app)
+    for door in DOORS:
+        _add(app, door.path, partial(gateway.intake.take_one, door), ["POST"])
+        _add(app, f"{door.path}:batch", partial(gateway.intake.take_many, door), ["POST"])
+    for path, endpoint in _open_to_all(gateway).items():
+        _add(app, path, endpoint, ["GET"])
+    _add(app, "/{path:path}", gateway.proxy.pass_on, _ALL_METHODS)
+    return app
+
+
+def _add(app: FastAPI, path: str, endpoint: Any, methods: list[str]) -> None:  # noqa: ANN401 - as Starlette types it
+    app.router.routes.append(Route(path, endpoint, methods=methods))
+
+
+def _open_to_all(gateway: Gateway) -> dict[str, Endpoint]:
+    async def live(_: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def ready(_: Request) -> Response:
+        reason = gateway.unready_reason()
+        return JSONResponse({"ready": reason is None, "reason": reason}, 200 if reason is None else 503)
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    async def openapi(_: Request) -> Response:
+        return Response(await gateway.api_document.read(), media_type=JSON)
+
+    async def docs(_: Request) -> Response:
+        return HTMLResponse(_DOCS, headers=_DOCS_HEADERS)
+
+    return {"/livez": live, "/readyz": ready, "/metrics": metrics, "/openapi.json": openapi, "/docs": docs}

@@ -1,0 +1,120 @@
+"""One gateway process: what it is made of, and how it starts and stops."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+
+import httpx
+import structlog
+
+from oms_events.runtime.kafka import KafkaSink, require_topics
+from oms_events.runtime.lifecycle import HttpServer, stop_signal
+from oms_events.runtime.ports import RecordSink
+from oms_gateway.admission import Admission
+from oms_gateway.appender import Appender
+from oms_gateway.doors import DOORS
+from oms_gateway.idempotency import ClaimedBodies
+from oms_gateway.intake import Intake
+from oms_gateway.keys import KeyRing
+from oms_gateway.openapi import ApiDocument
+from oms_gateway.proxy import Proxy, build_client
+from oms_gateway.rate_limit import RateLimiter
+from oms_gateway.settings import GatewaySettings
+
+log = structlog.get_logger()
+
+_LOOK_AT_BROKER_S = 10.0
+_LOOK_AGAIN_S = 1.0
+_LOOK_TIMEOUT_S = 5.0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Gateway:
+    """The parts of a gateway. Builds its producer and client unless given others (tests do)."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        *,
+        sink: RecordSink | None = None,
+        client: httpx.AsyncClient | None = None,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self.settings = settings
+        self._sink = sink or KafkaSink(settings, client_id="oms-gateway")
+        self._client = client or build_client()
+        urls = settings.service_urls()
+        ring = KeyRing(settings.gateway_keys_file, settings.gateway_root_key.get_secret_value())
+        admission = Admission(ring, RateLimiter(), clock=lambda: clock().timestamp())
+        self._appender = Appender(
+            self._sink,
+            timeout_s=settings.gateway_append_timeout_s,
+            max_waiting_bytes=settings.gateway_max_waiting_bytes,
+        )
+        self.intake = Intake(admission, self._appender, ClaimedBodies(), clock=clock)
+        self.proxy = Proxy(admission, self._client, urls)
+        self.api_document = ApiDocument(self._client, urls)
+        self._leaving = False
+        self._broker_problem: str | None = "the broker was not reached yet"
+
+    def unready_reason(self) -> str | None:
+        """Why the process cannot serve now, or None."""
+        return "stopping" if self._leaving else self._broker_problem
+
+    def leave(self) -> None:
+        """Say that no new requests are wanted; those at work go on."""
+        self._leaving = True
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Gateway"]:
+        """Ready to append and to pass on, with or without an HTTP server. What was accepted is flushed at the end."""
+        tasks = [asyncio.create_task(self._appender.run()), asyncio.create_task(self._watch_broker())]
+        try:
+            yield self
+        finally:
+            await self._appender.drain(self.settings.drain_timeout_s)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._sink.stop()
+            await self._client.aclose()
+
+    async def _watch_broker(self) -> None:
+        """Keep readiness true to whether the topics can be reached. An append does not wait for it."""
+        while True:
+            began = time.monotonic()
+            self._broker_problem = await self._look_at_broker()
+            pause = _LOOK_AT_BROKER_S if self._broker_problem is None else _LOOK_AGAIN_S
+            await asyncio.sleep(max(0.0, began + pause - time.monotonic()))
+
+    async def _look_at_broker(self) -> str | None:
+        if not isinstance(self._sink, KafkaSink):
+            return None
+        topics = sorted({door.event.topic.name for door in DOORS})
+        try:
+            async with asyncio.timeout(_LOOK_TIMEOUT_S):
+                await require_topics(self.settings.kafka_bootstrap, topics)
+                await self._sink.start()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the answer is the same
+            log.warning("broker not ready", error=type(error).__name__, reason=str(error))
+            return f"broker: {type(error).__name__}"
+        return None
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Run until SIGTERM or SIGINT: then not ready, requests in flight finished, appends flushed."""
+    from oms_gateway.app import build_app  # noqa: PLC0415 - the app needs the class above
+
+    stop = stop_signal()
+    gateway = Gateway(settings)
+    server = HttpServer(build_app(gateway), settings)
+    async with gateway.running(), server.running():
+        log.info("serving", port=settings.http_port)
+        await stop.wait()
+        gateway.leave()
+    log.info("stopped")

@@ -1,0 +1,240 @@
+"""Callers' keys: the file that knows them, and the secrets that nobody stores.
+
+A secret is derived from the root key and the key's id when it is needed. To check an HMAC the server needs the
+secret itself, so a stored hash of it would have to be the secret; deriving it leaves nothing in the file to steal.
+"""
+
+import fcntl
+import hashlib
+import hmac
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+log = structlog.get_logger()
+
+_LOOK_EVERY_S = 1.0
+_SECRET_LABEL = "oms-key-v1"  # noqa: S105 - a label, no secret
+
+
+class Role(StrEnum):
+    """What a caller is to the system."""
+
+    CHANNEL = "channel"
+    WAREHOUSE = "warehouse"
+    CARRIER = "carrier"
+    OPERATOR = "operator"
+    VIEWER = "viewer"
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Glob = Annotated[str, Field(min_length=1, max_length=160)]
+
+
+class Key(BaseModel):
+    """A caller as the file knows it. An empty scope means all; globs follow `fnmatch`, case-sensitive.
+
+    `shops` are `channel/shop` globs. `rate_per_s` counts items (an order in a batch is one); none is no limit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    name: Name
+    role: Role
+    shops: tuple[Glob, ...] = ()
+    nodes: tuple[Glob, ...] = ()
+    carriers: tuple[Glob, ...] = ()
+    rate_per_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    burst: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+    @model_validator(mode="after")
+    def _scope_fits_role(self) -> "Key":
+        for role, globs in ((Role.CHANNEL, self.shops), (Role.WAREHOUSE, self.nodes), (Role.CARRIER, self.carriers)):
+            if globs and self.role is not role:
+                # A scope that no rule looks at would promise a limit that is not there.
+                raise ValueError(f"only a key of role {role} can be limited in this way")
+        return self
+
+    def may_sell_at(self, channel: str, shop: str) -> bool:
+        """True when the shop is within this key's scope."""
+        return _within(self.shops, f"{channel}/{shop}")
+
+    def may_use_node(self, node: str) -> bool:
+        """True when the warehouse is within this key's scope."""
+        return _within(self.nodes, node)
+
+    def may_use_carrier(self, carrier: str) -> bool:
+        """True when the carrier is within this key's scope."""
+        return _within(self.carriers, carrier)
+
+
+def _within(globs: Sequence[str], name: str) -> bool:
+    return not globs or any(fnmatchcase(name, glob) for glob in globs)
+
+
+class _Document(BaseModel):
+    """The file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: Annotated[int, Field(ge=1, le=1)] = 1
+    keys: list[Key] = []
+
+
+class NameTaken(ValueError):
+    """Another key that is not revoked has this name."""
+
+
+class KeyUnknown(ValueError):
+    """No key that is not revoked has this name."""
+
+
+def key_digest(key_id: str) -> str:
+    """How the file names a key."""
+    return hashlib.sha256(key_id.encode()).hexdigest()
+
+
+def derive_secret(root_key: str, key_id: str) -> str:
+    """The secret of a key, in hex."""
+    return hmac.digest(root_key.encode(), (_SECRET_LABEL + key_id).encode(), "sha256").hex()
+
+
+class KeyRing:
+    """The keys of a running gateway. The file is read again when it changed, looked at once a second at most."""
+
+    def __init__(self, path: Path, root_key: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._root_key = root_key
+        self._monotonic = monotonic
+        self._keys: dict[str, Key] = {}
+        self._secrets: dict[str, str] = {}
+        self._seen: tuple[int, int, int] | None = None
+        self._looked_at = float("-inf")
+
+    def find(self, key_id: str) -> tuple[Key, str] | None:
+        """A key that is in force and its secret, or None."""
+        self._refresh()
+        key = self._keys.get(key_digest(key_id))
+        if key is None:
+            return None
+        if key_id not in self._secrets:
+            self._secrets[key_id] = derive_secret(self._root_key, key_id)
+        return key, self._secrets[key_id]
+
+    def _refresh(self) -> None:
+        now = self._monotonic()
+        if now - self._looked_at < _LOOK_EVERY_S:
+            return
+        self._looked_at = now
+        try:
+            status = self._path.stat()
+            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if seen != self._seen:
+                self._load()
+                self._seen = seen
+        except FileNotFoundError:
+            if self._seen is not None:
+                log.error("the key file is gone; its last keys stay in force", path=str(self._path))
+                self._seen = None
+        except (OSError, ValidationError) as error:
+            # A half-edited file must not lock every caller out; revoking waits until it is mended, so say it loudly.
+            log.error("the key file cannot be read; its last keys stay in force", error=type(error).__name__)
+
+    def _load(self) -> None:
+        keys = _read(self._path).keys
+        self._keys = {key.id_sha256: key for key in keys if key.revoked_at is None}
+        self._secrets.clear()
+
+
+def issue(
+    path: Path,
+    root_key: str,
+    *,
+    name: str,
+    role: Role,
+    now: datetime,
+    shops: Sequence[str] = (),
+    nodes: Sequence[str] = (),
+    carriers: Sequence[str] = (),
+    rate_per_s: float | None = None,
+    burst: int | None = None,
+) -> tuple[str, str]:
+    """Add a key to the file; answers its id and its secret, which can never be shown again.
+
+    Raises NameTaken, and pydantic's ValidationError for a bad name, scope or rate.
+    """
+    key_id = f"omk_{secrets.token_hex(16)}"
+    key = Key(
+        id_sha256=key_digest(key_id),
+        name=name,
+        role=role,
+        shops=tuple(shops),
+        nodes=tuple(nodes),
+        carriers=tuple(carriers),
+        rate_per_s=rate_per_s,
+        burst=burst,
+        created_at=now,
+    )
+    with _changing(path) as document:
+        if any(other.name == name and other.revoked_at is None for other in document.keys):
+            raise NameTaken(f"a key named {name} exists; revoke it first or choose another name")
+        document.keys.append(key)
+    return key_id, derive_secret(root_key, key_id)
+
+
+def revoke(path: Path, *, name: str, now: datetime) -> Key:
+    """Put a key out of force. Raises KeyUnknown."""
+    with _changing(path) as document:
+        for place, key in enumerate(document.keys):
+            if key.name == name and key.revoked_at is None:
+                document.keys[place] = key.model_copy(update={"revoked_at": now})
+                return document.keys[place]
+        raise KeyUnknown(f"no key in force is named {name}")
+
+
+def list_keys(path: Path) -> list[Key]:
+    """All keys of the file, revoked ones too."""
+    return _read(path).keys
+
+
+def _read(path: Path) -> _Document:
+    return _Document.model_validate_json(path.read_bytes())
+
+
+@contextmanager
+def _changing(path: Path) -> Iterator[_Document]:
+    """The file's content, written back whole at the end: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        document = _read(path) if path.exists() else _Document()
+        yield document
+        _replace(path, document.model_dump_json(indent=2).encode() + b"\n")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    # mkstemp makes the file for its owner alone (0600), and a rename keeps that.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

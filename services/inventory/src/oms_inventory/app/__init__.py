@@ -1,0 +1,1 @@
+"""What happens on each event, command and query."""

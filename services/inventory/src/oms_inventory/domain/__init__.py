@@ -1,0 +1,1 @@
+"""The rules of stock: pure functions, no input or output, no clock."""

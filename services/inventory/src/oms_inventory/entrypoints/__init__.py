@@ -1,0 +1,1 @@
+"""Doors of the service: HTTP API and command line."""

@@ -1,0 +1,1 @@
+"""Logistics: with whom a shipment travels, by when, for how much, and where it is."""

@@ -1,0 +1,1 @@
+"""What happens on events, deadlines, commands and queries."""

@@ -1,0 +1,1 @@
+"""The rules of an order: functions of what is known that draw what follows."""
