@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -18,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-import uvloop
 from rich.console import Console
 
 from bench import load, results, singles
@@ -27,6 +25,7 @@ from bench.watch import Watch
 from oms_events.contracts.fulfilment import ShipmentReleased
 from oms_events.contracts.intake import StockReport
 from oms_events.contracts.inventory import NodeStockChanged, StockReservationRejected, StockReserved
+from oms_local.run_folder import throw_away_folder
 from oms_local.system import Options, System, running_system
 from oms_sample import hops, masterdata, measure
 from oms_sample.book import Book, Sale, Survey
@@ -197,7 +196,7 @@ class Bench:
             prepared = singles.requests(
                 self._system.gateway_url, "/v1/orders", key, [batch.orders[1:-1] for batch in alone]
             )
-            single = await singles.send(self._system.gateway_url, prepared, connections=32)
+            single = await asyncio.to_thread(singles.send, self._system.gateway_url, prepared, connections=32)
             many = load.synthetic("batch", self._scale.batch, SKUS, batch=BATCH, paid=False)
             began = time.monotonic()
             await self._post_all(many)
@@ -251,8 +250,8 @@ class Bench:
 @asynccontextmanager
 async def fresh_system() -> AsyncIterator[System]:
     """A system with data of its own, thrown away at the end."""
-    with tempfile.TemporaryDirectory(prefix="oms-bench-") as folder:
-        async with running_system(Options(run_dir=Path(folder), log_level="WARNING"), report=console.print) as system:
+    with throw_away_folder() as folder:
+        async with running_system(Options(run_dir=folder.path, log_level="WARNING"), report=console.print) as system:
             yield system
 
 
@@ -270,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="more or fewer orders")
     options = parser.parse_args(arguments)
     began_at = datetime.now(UTC)
-    found = uvloop.run(measure_all(Scale().by(options.scale)))
+    found = asyncio.run(measure_all(Scale().by(options.scale)))
     results.show(found, console)
     if options.json:
         options.json.write_text(

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import uvloop
+
 from oms_gateway.signing import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from oms_sample.endpoints import Key
 
@@ -40,8 +42,12 @@ def requests(url: str, path: str, key: Key, bodies: Sequence[bytes]) -> list[byt
     ]
 
 
-async def send(url: str, prepared: Sequence[bytes], connections: int) -> Sent:
-    """Send all of them, each connection one at a time."""
+def send(url: str, prepared: Sequence[bytes], connections: int) -> Sent:
+    """Send all of them, each connection one at a time, in a loop of its own that is faster than the standard one."""
+    return uvloop.run(_send(url, prepared, connections))
+
+
+async def _send(url: str, prepared: Sequence[bytes], connections: int) -> Sent:
     address = str(urlsplit(url).hostname), int(urlsplit(url).port or 80)
     loop = asyncio.get_running_loop()
     left = iter(prepared)

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
 from oms_events.registry import Event
+from oms_sample.hops import subscriber
 
 
 class Watch:
@@ -24,20 +23,11 @@ class Watch:
         self.by_type: dict[bytes, int] = dict.fromkeys(self._types, 0)
 
     async def __aenter__(self) -> Self:
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
-            enable_auto_commit=False,
-            fetch_max_wait_ms=100,
-            fetch_min_bytes=65_536,
-            max_partition_fetch_bytes=4 << 20,
-        )
+        self._consumer = subscriber(self._bootstrap, self._topic)
         await self._consumer.start()
-        await self._consumer.topics()
-        places = [TopicPartition(self._topic, part) for part in self._consumer.partitions_for_topic(self._topic) or ()]
-        self._consumer.assign(places)
-        await self._consumer.seek_to_end(*places)
-        for place in places:
-            await self._consumer.position(place)  # seeking is lazy: a record sent now must count
+        await self._consumer.seek_to_end()
+        for place in self._consumer.assignment():
+            await self._consumer.position(place)  # seeking is lazy: a record sent from now on must count
         self._reading = asyncio.create_task(self._read())
         return self
 

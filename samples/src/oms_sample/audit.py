@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from oms_sample.client import Door
 from oms_sample.journal import Journal
-from oms_sample.progress import is_explained
+from oms_sample.progress import UNPAID, is_explained
 
 SERVICES_WITH_LETTERS = ("catalog", "inventory", "orders", "fulfilment", "logistics")
 
@@ -97,11 +97,13 @@ def judge(journal: Journal, findings: Findings) -> Verdict:
         doubled=_doubled(journal),
         oversold=_oversold(journal, findings.oversold),
         unexplained=[
-            f"{name(order.order_id)}: {order.state}" for order in ours if not is_explained(order.state, order.holds)
+            f"{name(order.order_id)}: {order.state}"
+            for order in ours
+            if not is_explained(order.state, order.holds, unpaid=order.order_id in journal.unpaid)
         ],
         differences=list(findings.differences),
         dead_letters=list(findings.dead_letters),
-        states=_states(journal, ours),
+        states=_states(ours),
     )
 
 
@@ -122,13 +124,9 @@ def _oversold(journal: Journal, by_inventory: int) -> list[str]:
     return by_shelf + ([f"inventory counts {by_inventory} balances below zero"] if by_inventory else [])
 
 
-def _states(journal: Journal, orders: Sequence[OrderSeen]) -> dict[str, dict[str, int]]:
+def _states(orders: Sequence[OrderSeen]) -> dict[str, dict[str, int]]:
     states: dict[str, Counter[str]] = {}
     for order in orders:
-        reason = ", ".join(order.holds) or (journal.expected.get(order.order_id, "") if _waits(order) else "")
+        reason = ", ".join(order.holds) or (UNPAID if order.state == UNPAID else "")
         states.setdefault(order.state, Counter())[reason] += 1
     return {state: dict(reasons.most_common()) for state, reasons in sorted(states.items())}
-
-
-def _waits(order: OrderSeen) -> bool:
-    return order.state == "awaiting_payment"

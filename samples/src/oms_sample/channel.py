@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from oms_events.contracts.intake import ChannelCancellation, ChannelOrder, ChannelPayment
 from oms_sample.book import Cancellation, Entry, Sale
 from oms_sample.client import BATCH, Door, Pace, chunks
-from oms_sample.journal import Journal, Why
+from oms_sample.journal import Journal
 from oms_sample.synth import World
 
 ORDERS = "/v1/orders:batch"
@@ -64,20 +64,10 @@ class Channels:
         if world.is_outdated(no):
             post.again.append(world.outdated(order))
             self._journal.happened["older versions sent after newer ones"] += 1
-        if (payment := world.payment(sale, order)) is not None:
-            (post.early if world.pays_early(no) else post.payments).append(payment)
-        if (why := self._may_wait(sale)) is not None:
-            self._journal.expected[str(order.order_id)] = why
-
-    def _may_wait(self, sale: Sale) -> Why | None:
-        world, no = self._world, sale.invoice_no
         if world.is_unpaid(no):
-            return "unpaid"
-        if world.is_mismatch(no):
-            return "wrong total"
-        if world.has_note(no):
-            return "buyer note"
-        return None
+            self._journal.unpaid.add(str(order.order_id))
+        elif (payment := world.payment(sale, order)) is not None:
+            (post.early if world.pays_early(no) else post.payments).append(payment)
 
     async def _send_orders(self, orders: list[ChannelOrder]) -> None:
         answers = await self._door.post_intake(ORDERS, orders)

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def run(options: argparse.Namespace) -> int:
     """Start the system, play, and keep serving until Ctrl-C unless told to exit."""
     book = _book(options)
-    async with running_system(Options(run_dir=options.run_dir), report=_report) as system:
+    async with running_system(Options(run_dir=options.run_dir, log_level="WARNING"), report=_report) as system:
         endpoints = Endpoints.of(system)
         code = await _play(endpoints, book, options)
         if options.exit:

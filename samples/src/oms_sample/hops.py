@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from oms_events.contracts import fulfilment, intake, inventory, logistics, orders
 from oms_events.registry import Event
 
-WAY: tuple[type[Event], ...] = (
+_TO_THE_DOOR: tuple[type[Event], ...] = (
     intake.ChannelOrderReceived,
     orders.OrderPlaced,
     inventory.StockReserved,
@@ -21,16 +21,19 @@ WAY: tuple[type[Event], ...] = (
     fulfilment.ShipmentRequested,
     logistics.WaybillAssigned,
     fulfilment.ShipmentReleased,
-    fulfilment.ShipmentDispatched,
-    logistics.ShipmentDelivered,
-    orders.OrderCompleted,
 )
-"""The events of an order that meets no obstacle, in order. All are keyed by the order's id."""
-SPANS = (
+"""The events of an order that meets no obstacle, each caused by the one before. All are keyed by the order's id."""
+HOPS: tuple[tuple[type[Event], type[Event]], ...] = (
+    *itertools.pairwise(_TO_THE_DOOR),
+    (fulfilment.ShipmentReleased, fulfilment.ShipmentDispatched),
+    (fulfilment.ShipmentReleased, logistics.ShipmentDelivered),
+    (logistics.ShipmentDelivered, orders.OrderCompleted),
     (intake.ChannelOrderReceived, fulfilment.ShipmentReleased),
     (intake.ChannelOrderReceived, orders.OrderCompleted),
 )
-"""Longer ways: to the warehouse's door, and to the end."""
+"""Single hops, and two longer ways: to the warehouse's door, and to the end."""
+TYPES = {model.type for hop in HOPS for model in hop}
+TOPICS = sorted({model.topic.name for hop in HOPS for model in hop})
 
 Offsets = Mapping[TopicPartition, int]
 
@@ -67,9 +70,8 @@ class Tape:
         return Spread.of(times) if times else None
 
     def hops(self) -> dict[str, Spread]:
-        """Each hop of the way, and the longer spans, by name."""
-        pairs: list[tuple[type[Event], type[Event]]] = [*itertools.pairwise(WAY), *SPANS]
-        named = {f"{start.__name__} -> {end.__name__}": self.spread(start, end) for start, end in pairs}
+        """Each of `HOPS` by name."""
+        named = {f"{start.__name__} -> {end.__name__}": self.spread(start, end) for start, end in HOPS}
         return {name: spread for name, spread in named.items() if spread is not None}
 
 
@@ -81,41 +83,37 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 async def ends(bootstrap: str) -> Offsets:
     """Where the topics of the way end now."""
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
-        return await _ends(consumer)
+    async with subscriber(bootstrap, *TOPICS) as consumer:
+        return dict(await consumer.end_offsets(list(consumer.assignment())))
 
 
 async def read(bootstrap: str, since: Offsets) -> Tape:
     """The way of all orders since those offsets, up to the present end."""
     tape = Tape()
-    types = {model.type.encode() for model in WAY}
-    async with AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, max_partition_fetch_bytes=4 << 20
-    ) as consumer:
-        until = await _ends(consumer)
+    async with subscriber(bootstrap, *TOPICS) as consumer:
+        until = await consumer.end_offsets(list(consumer.assignment()))
         left = {place for place, end in until.items() if end > since.get(place, 0)}
-        consumer.assign(list(left))
-        for place in left:
+        for place in until:
             consumer.seek(place, since.get(place, 0))
         while left:
-            for place, records in (await consumer.getmany(timeout_ms=500)).items():
+            for place, records in (await consumer.getmany(*left, timeout_ms=500)).items():
                 for record in records:
                     headers = dict(record.headers)
-                    if headers.get("ce_type") in types:
+                    type_ = headers.get("ce_type", b"").decode()
+                    if type_ in TYPES:
                         at = datetime.fromisoformat(headers["ce_time"].decode()).timestamp()
-                        tape.note(headers["ce_type"].decode(), record.key, at)
+                        tape.note(type_, record.key, at)
                 if await consumer.position(place) >= until[place]:
                     left.discard(place)
-                    consumer.pause(place)
     return tape
 
 
-async def _ends(consumer: AIOKafkaConsumer) -> Offsets:
-    names = {model.topic.name for model in WAY}
-    await consumer.topics()  # a metadata refresh: without it an unknown topic has no partitions
-    places = [
-        TopicPartition(name, partition)
-        for name in sorted(names)
-        for partition in consumer.partitions_for_topic(name) or ()
-    ]
-    return dict(await consumer.end_offsets(places))
+def subscriber(bootstrap: str, *topics: str) -> AIOKafkaConsumer:
+    """A consumer of all partitions, in no group: it takes nothing away from anyone and leaves no trace."""
+    return AIOKafkaConsumer(
+        *topics,
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="latest",
+        max_partition_fetch_bytes=4 << 20,
+    )

@@ -5,9 +5,6 @@ The audit holds the system's answers against it.
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
-
-Why = Literal["unpaid", "buyer note", "wrong total", "listing unmapped"]
 
 
 @dataclass(slots=True)
@@ -18,8 +15,8 @@ class Journal:
     """By order accepted: quantity by line number."""
     order_numbers: dict[str, str] = field(default_factory=dict)
     """By order accepted: the channel's number."""
-    expected: dict[str, Why] = field(default_factory=dict)
-    """By order accepted: why it may rightly wait for ever."""
+    unpaid: set[str] = field(default_factory=set)
+    """Orders that nobody pays: they may rightly wait for ever."""
     rejected: list[str] = field(default_factory=list)
     """What the gateway would not accept, in its words."""
     posted: Counter[str] = field(default_factory=Counter)

@@ -13,7 +13,7 @@ from oms_sample.channel import Channels
 from oms_sample.client import Doors, Pace
 from oms_sample.journal import Journal
 from oms_sample.operator import Operator
-from oms_sample.progress import Standing, standing
+from oms_sample.progress import UNPAID, Standing, standing
 from oms_sample.synth import MAIN_NODE, NODES, Shares, World
 from oms_sample.warehouse import Warehouse
 
@@ -47,7 +47,7 @@ class Played:
     world: World
     journal: Journal
     dock: Dock
-    known_before: int
+    before: Standing
     began_at: float = 0.0
     posted_at: float = 0.0
     ended_at: float = 0.0
@@ -60,10 +60,10 @@ async def prepare(doors: Doors, book: Book, settings: Settings, report: Report) 
     survey = book.survey()
     report(f"{book.path.name}: {survey.sales:,} sales of {survey.lines:,} lines, {len(survey.demand):,} SKUs")
     world = World(survey, settings.seed, settings.shares)
-    known = (await standing(doors.operator)).known
-    if known:
-        report(f"the system knows {known:,} orders already: told again they change nothing; `make clean` starts afresh")
-    stage = Stage(book, doors, Pace(settings.rate), Played(survey, world, Journal(), Dock(), known), report)
+    before = await standing(doors.operator)
+    if before.known:
+        report(f"the system knows {before.known:,} orders already: told again they change nothing")
+    stage = Stage(book, doors, Pace(settings.rate), Played(survey, world, Journal(), Dock(), before), report)
     await stage.set_up()
     return stage
 
@@ -93,7 +93,7 @@ class Stage:
             await self._warehouses[node].receive(quantities, "opening")
         pieces = sum(sum(quantities.values()) for quantities in stock.values())
         self._report(f"{pieces:,} pieces reported in {len(NODES)} warehouses")
-        if not played.known_before:
+        if not played.before.known:
             await self._until_counted(pieces)
 
     async def _until_counted(self, pieces: int) -> None:
@@ -147,6 +147,7 @@ class Stage:
     async def _until_quiet(self) -> None:
         """Until every order ended or waits for something that has a name, or nothing has moved for `STALL_S`."""
         played = self.played
+        unpaid = len(played.journal.unpaid) + played.before.orders.get(UNPAID, 0)
         said_at = changed_at = time.monotonic()
         while True:
             now, seen = time.monotonic(), await standing(self._doors.operator)
@@ -156,7 +157,7 @@ class Stage:
                     said_at = now
                     self._report(", ".join(f"{state} {count:,}" for state, count in sorted(seen.orders.items())))
             played.ended_at = changed_at
-            settled = seen.moving == 0 and seen.known >= len(played.journal.ordered)
+            settled = seen.moving(unpaid) == 0 and seen.known >= len(played.journal.ordered)
             if settled and now - changed_at > QUIET_S:
                 return
             if now - changed_at > STALL_S:

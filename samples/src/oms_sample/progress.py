@@ -1,14 +1,13 @@
 """Where all orders stand, as the orders service sums it up."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from oms_sample.client import Door
 
 ENDED = frozenset({"completed", "cancelled"})
-WAITING = frozenset({"awaiting_payment", "on_hold", "awaiting_stock"})
-"""States that name what an order waits for."""
+UNPAID = "awaiting_payment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +31,22 @@ class Standing:
     def known(self) -> int:
         return sum(self.orders.values())
 
-    @property
-    def moving(self) -> int:
-        """Orders that neither ended nor wait for something that has a name.
+    def moving(self, unpaid: int) -> int:
+        """Orders that neither ended nor wait for something that has a name; `unpaid` were never paid.
 
         Two holds of one order are taken as two orders here; the audit looks at each order.
         """
-        return sum(
-            max(0, count - sum(self.holds[state].values()))
+        unexplained = {
+            state: max(0, count - sum(self.holds[state].values()))
             for state, count in self.orders.items()
-            if not is_explained(state, ())
-        )
+            if state not in ENDED
+        }
+        return sum(unexplained.values()) - min(unpaid, unexplained.get(UNPAID, 0))
 
 
-def is_explained(state: str, holds: tuple[str, ...]) -> bool:
-    """Whether an order in this state has ended or waits for something that has a name."""
-    return state in ENDED | WAITING or bool(holds)
+def is_explained(state: str, holds: Sequence[str], *, unpaid: bool) -> bool:
+    """Whether an order has ended, is held, or waits for money that nobody has sent."""
+    return state in ENDED or bool(holds) or (state == UNPAID and unpaid)
 
 
 async def standing(door: Door) -> Standing:

@@ -21,7 +21,7 @@ WHY = {
     "NO_ROUTE": "no warehouse can ship it",
     "NO_CARRIER": "no carrier serves it",
     "ORDER_CHANGED": "the channel changed it after it was placed",
-    "unpaid": "the buyer has not paid",
+    "awaiting_payment": "the buyer has not paid",
 }
 
 

@@ -4,6 +4,12 @@ from datetime import timedelta
 from itertools import pairwise
 
 from sqlalchemy import text
+
+from oms_events.contracts.fulfilment import OrderRouted, RoutingFailed, ShipmentRequested
+from oms_events.testing.scenario import Scenario, only
+from oms_fulfilment.adapters.sourcing import case_from_json, current
+from oms_fulfilment.domain.routing import Router
+
 from .stories import (
     HAM,
     LON,
@@ -19,11 +25,6 @@ from .stories import (
     uid,
     weighed,
 )
-
-from oms_events.contracts.fulfilment import OrderRouted, RoutingFailed, ShipmentRequested
-from oms_events.testing.scenario import Scenario, only
-from oms_fulfilment.adapters.sourcing import case_from_json, current
-from oms_fulfilment.domain.routing import Router
 
 
 async def demand_state(scenario: Scenario, order: object = "order") -> str:

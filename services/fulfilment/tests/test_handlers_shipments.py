@@ -4,6 +4,19 @@ from datetime import timedelta
 from itertools import permutations
 
 import pytest
+
+from oms_events.contracts.fulfilment import (
+    CancellationAnswered,
+    OrderRouted,
+    ShipmentAccepted,
+    ShipmentCancelled,
+    ShipmentDispatched,
+    ShipmentRejected,
+    ShipmentReleased,
+    ShipmentRequested,
+)
+from oms_events.testing.scenario import START, only
+
 from .stories import (
     LON,
     MAN,
@@ -22,18 +35,6 @@ from .stories import (
     uid,
     waybill,
 )
-
-from oms_events.contracts.fulfilment import (
-    CancellationAnswered,
-    OrderRouted,
-    ShipmentAccepted,
-    ShipmentCancelled,
-    ShipmentDispatched,
-    ShipmentRejected,
-    ShipmentReleased,
-    ShipmentRequested,
-)
-from oms_events.testing.scenario import START, only
 
 
 @pytest.fixture

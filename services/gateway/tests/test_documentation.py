@@ -1,6 +1,7 @@
 """One OpenAPI document, made of what is there; a page that shows it; the doors open to all."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
@@ -136,3 +137,10 @@ async def test_health_and_metrics_are_open(house: House) -> None:
     house.gateway.leave()
     leaving = await house.client.get("/readyz")
     assert (leaving.status_code, json.loads(leaving.text)["reason"]) == (503, "stopping")
+
+
+def test_the_readme_names_the_events_that_go_out() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    section = readme.split("## Events out")[1].split("\n## ")[0]
+    rows = {tuple(cell.strip() for cell in row.strip("|").split("|")) for row in section.splitlines() if "oms." in row}
+    assert rows == {(door.event.__name__, door.event.topic.name) for door in DOORS}

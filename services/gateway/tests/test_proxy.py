@@ -116,6 +116,22 @@ async def test_no_way_around_by_dots(house: House, path: str) -> None:
     assert (await house.client.send(request, auth=auth)).status_code in {404, 405}
 
 
+@pytest.mark.parametrize(
+    ("path", "host"),
+    [
+        ("/v1/services/orders/dead-letters", "gateway.test/v1/orders?"),
+        ("/v1/services/orders/dead-letters", "gateway.test/v1/orders#"),
+        ("/v1/orders%3F/../services/orders/dead-letters", "gateway.test"),
+        ("/v1/orders%0A", "gateway.test"),
+    ],
+)
+async def test_no_way_around_by_host_or_escapes(house: House, path: str, host: str) -> None:
+    auth = house.auth(Role.VIEWER)
+    url = httpx.URL("http://gateway.test").copy_with(raw_path=path.encode())
+    request = httpx.Request("GET", url, headers={"host": host})
+    assert (await house.client.send(request, auth=auth)).status_code in {400, 403, 404}
+
+
 async def test_methods_that_a_path_does_not_take(house: House) -> None:
     answer = await ask(house, "PUT", "/v1/stock/A")
     assert answer.status_code == 405

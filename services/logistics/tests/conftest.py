@@ -1,5 +1,6 @@
 """Fixtures of the logistics tests."""
 
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,14 +31,14 @@ async def empty(scenario_of: ScenarioOf) -> Scenario:
 
 
 @pytest.fixture(scope="session")
-def seeds() -> str:
-    return (ROOT / "seeds" / "carriers.json").read_text()
+def seeds() -> dict:
+    return json.loads((ROOT / "seeds" / "carriers.json").read_text())
 
 
 @pytest.fixture
-async def scenario(empty: Scenario, seeds: str) -> Scenario:
+async def scenario(empty: Scenario, seeds: dict) -> Scenario:
     """The service with the seeded carriers."""
-    answer = await empty.client.post("/v1/carriers:import", content=seeds)
+    answer = await empty.client.post("/v1/carriers:import", json=seeds)
     assert answer.status_code == 200, answer.text
     return empty
 

@@ -1,6 +1,6 @@
 """The HTTP API: what it accepts, what it refuses and how it says so."""
 
-import json
+import copy
 
 import pytest
 
@@ -13,7 +13,7 @@ async def test_carriers_are_listed_with_their_services(scenario):
 
 
 async def test_importing_the_same_again_changes_nothing(scenario, seeds):
-    answer = await scenario.client.post("/v1/carriers:import", content=seeds)
+    answer = await scenario.client.post("/v1/carriers:import", json=seeds)
     assert answer.json() == {"carriers": 4, "services": 8, "new_tariff_versions": 0, "delivery_tiers": 4}
 
 
@@ -91,8 +91,8 @@ async def test_what_does_not_exist_is_a_404_problem(scenario, path):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def changed(seeds: str, **terms: object) -> dict:
-    tariff = json.loads(seeds)["carriers"][0]["services"][0]["tariff"]
+def changed(seeds: dict, **terms: object) -> dict:
+    tariff = copy.deepcopy(seeds)["carriers"][0]["services"][0]["tariff"]
     return tariff | {"carrier": "norpost", "service": "economy"} | terms
 
 

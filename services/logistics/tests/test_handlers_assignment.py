@@ -66,7 +66,7 @@ async def test_without_a_carrier_it_is_refused_once_and_tried_until_one_comes(em
     for _ in range(2):
         assert await empty.advance(RETRY_AFTER) == []
         assert await deadlines(empty) == [("carrier", str(a.shipment_id))]
-    assert (await empty.client.post("/v1/carriers:import", content=seeds)).status_code == 200
+    assert (await empty.client.post("/v1/carriers:import", json=seeds)).status_code == 200
     (assigned,) = await empty.advance(timedelta(0))
     assert isinstance(assigned, WaybillAssigned)
     assert assigned.shipment_id == a.shipment_id

@@ -129,6 +129,7 @@ async def run(
         printed, _ = await process.communicate()
     except asyncio.CancelledError:
         send(process, signal.SIGKILL, group=True)
+        await process.communicate()  # to its end: a pipe left open would outlive the event loop
         raise
     output = printed.decode(errors="replace")
     if process.returncode != 0:

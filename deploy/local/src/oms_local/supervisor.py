@@ -143,9 +143,11 @@ class _Child:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
         self._pid_file.unlink(missing_ok=True)
-        if not self.alive:
-            return
-        process = self._running()
+        if self.alive:
+            await self._end(self._running())
+        await self._last_words()
+
+    async def _end(self, process: Process) -> None:
         send(process, self.program.stop_signal)
         try:
             await asyncio.wait_for(process.wait(), STOP_GRACE_S)
@@ -164,13 +166,13 @@ class _Child:
             self._report(f"{self.program.name} {describe_exit(code)}; starting it again in {delay:g} s")
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_DELAY_S)
-            died = time.monotonic()
+            began = time.monotonic()
             try:
                 await self._launch()
-            except StartFailed as failure:
+            except LaunchError as failure:
                 self._report(str(failure))
             else:
-                self._report(f"{self.program.name} is back ({time.monotonic() - died:.1f} s)")
+                self._report(f"{self.program.name} is back ({time.monotonic() - began:.1f} s)")
 
     async def _launch(self) -> None:
         """Start the process and wait until it is ready. Raises StartFailed."""
@@ -197,8 +199,7 @@ class _Child:
         return not self.alive or await self.ready()
 
     async def _fail(self, what: str) -> NoReturn:
-        if self._copier is not None:
-            await asyncio.wait([self._copier], timeout=1)  # its last words
+        await self._last_words()
         end = last_lines(self._log.read_text(errors="replace"))
         raise StartFailed(f"{self.program.name} {what}; the end of {self._log}:\n{end}")
 
@@ -212,6 +213,11 @@ class _Child:
                 *lines, unfinished = (unfinished + chunk).split(b"\n")
                 for line in lines:
                     self._show(line.decode(errors="replace"))
+
+    async def _last_words(self) -> None:
+        """Wait until what a dead child said is in its log; not for ever, since its own children may hold the pipe."""
+        if self._copier is not None:
+            await asyncio.wait([self._copier], timeout=1)
 
     def _running(self) -> Process:
         if self._process is None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -57,7 +57,7 @@ def line(name: str, **rules: Any) -> Callable[[Schema], Any]:
 
 
 ALLOWED: dict[str, Callable[[Schema], Any]] = {
-    "nothing": lambda schema: None,
+    "nothing": dict,
     "new optional field": lambda schema: schema["properties"].update(colour={"type": "string"}),
     "new field with a default": lambda schema: schema["properties"].update(tries={"type": "integer", "default": 0}),
     "new optional field of a part": line("colour", type="string"),
@@ -88,7 +88,7 @@ REFUSED: dict[str, tuple[Callable[[Schema], Any], str, str]] = {
     "retype": (prop("count", type="string"), "count", "type changed from 'integer' to 'string'"),
     "retype in a part": (line("quantity", type="number"), "lines.[].quantity", "type changed"),
     "retype of values by name": (
-        prop("labels", additionalProperties={"type": "integer"}),
+        prop("labels", additionalProperties={"type": "integer", "maxLength": 8}),
         "labels.{}",
         "type changed",
     ),
@@ -176,10 +176,10 @@ def test_every_field_of_our_own_events_is_watched(type_: str) -> None:
         del without["properties"][name]
         assert name in {finding.path for finding in compare(type_, old, without)}
     for part, definition in old.get("$defs", {}).items():
-        for name, rules in definition["properties"].items():
+        for name in definition["properties"]:
             other = copy.deepcopy(old)
-            other["$defs"][part]["properties"][name] = {"type": "boolean"}
-            assert rules != {"type": "boolean"} and compare(type_, old, other), f"{part}.{name} can change unseen"
+            other["$defs"][part]["properties"][name] = {"type": "null"}
+            assert compare(type_, old, other), f"{part}.{name} can change unseen"
 
 
 # Whatever two schemas allow: if nothing was found, each reads what the other writes.
@@ -225,7 +225,8 @@ def evolutions(draw: st.DrawFn) -> tuple[Schema, Schema]:
 VALUE = st.one_of(st.sampled_from(STRINGS), st.sampled_from(NUMBERS), st.none(), st.lists(st.sampled_from(NUMBERS)))
 
 
-@given(evolutions(), st.fixed_dictionaries({name: VALUE for name in "abc"}))
+@settings(deadline=None)
+@given(evolutions(), st.fixed_dictionaries(dict.fromkeys("abc", VALUE)))
 def test_when_nothing_is_found_each_side_reads_what_the_other_writes(
     pair: tuple[Schema, Schema], values: dict[str, Any]
 ) -> None:
@@ -236,6 +237,7 @@ def test_when_nothing_is_found_each_side_reads_what_the_other_writes(
             assert Draft202012Validator(reader).is_valid(written)
 
 
+@settings(deadline=None)
 @given(objects())
 def test_what_did_not_change_is_never_found(schema: Schema) -> None:
     assert compare("test/Thing.v1", schema, copy.deepcopy(schema)) == []

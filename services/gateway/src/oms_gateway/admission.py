@@ -94,6 +94,14 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
+def path_of(request: Request) -> str:
+    """The decoded path as the server saw it. `request.url` would not do: it is put together from the Host header and
+    the path and taken apart again, so a Host of `x/v1/orders?`, or a `%3F` in the path, would change what is found.
+    """
+    path: str = request.scope["path"]
+    return path
+
+
 def target_of(request: Request) -> str:
     """Path and query as they came over the wire: decoding and encoding again would change what was signed."""
     path: bytes = request.scope["raw_path"]

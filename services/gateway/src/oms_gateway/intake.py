@@ -18,7 +18,7 @@ from oms_events.envelope import EventMeta
 from oms_events.registry import MAX_RECORD_BYTES
 from oms_events.runtime.problems import FieldError, Problem
 from oms_events.values import derived_id
-from oms_gateway.admission import BODY_LIMIT, Admission, require_role
+from oms_gateway.admission import BODY_LIMIT, Admission, path_of, require_role
 from oms_gateway.appender import Appender
 from oms_gateway.documents import Malformed, Refused, parse, read
 from oms_gateway.doors import Door
@@ -236,7 +236,7 @@ def _claim(request: Request, key: Key) -> tuple[str, str, str] | None:
         return None
     if not 1 <= len(name) <= _MAX_CLAIM:
         raise Problem(400, f"an Idempotency-Key has 1 to {_MAX_CLAIM} characters")
-    return key.name, request.url.path, name
+    return key.name, path_of(request), name
 
 
 def _require_content_type(request: Request, allowed: set[str]) -> str:

@@ -221,7 +221,7 @@ def _public_operations(service: str, document: Json) -> Iterable[tuple[str, Json
 
 def _public_path(service: str, path: str) -> str:
     for route in ROUTES:
-        if route.service == service and route.target and re.match(re.escape(route.target) + r"(?=[/:]|$)", path):
+        if route.service == service and route.target and re.match(re.escape(route.target) + r"(?=[/:]|\Z)", path):
             return route.path + path.removeprefix(route.target)
     return path
 

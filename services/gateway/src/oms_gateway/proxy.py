@@ -10,7 +10,7 @@ import structlog
 from fastapi import Request, Response
 
 from oms_events.runtime.problems import Problem, not_found
-from oms_gateway.admission import Admission, require_role
+from oms_gateway.admission import Admission, path_of, require_role
 from oms_gateway.keys import Key
 from oms_gateway.metrics import PROXIED
 from oms_gateway.routes import Route, Scope, find, methods_of
@@ -90,16 +90,17 @@ class Proxy:
         self, request: Request, route: Route, scope: Scope, key: Key, headers: Mapping[str, str]
     ) -> None:
         """Let a limited key see its own only: by the path, by the query of a list, or by the thing itself."""
-        matched = route.pattern.match(request.url.path)
+        path = path_of(request)
+        matched = route.pattern.match(path)
         assert matched is not None
         whose = matched.groupdict()
-        below = request.url.path[matched.end() :]
+        below = path[matched.end() :]
         if set(scope.fields) <= whose.keys():
             if not scope.allows(key, whose):
-                raise not_found(request.url.path)
+                raise not_found(path)
         elif below:
             if not scope.allows(key, await self._owner_of(request, route, scope, headers)):
-                raise not_found(request.url.path)
+                raise not_found(path)
         else:
             asked = {field: request.query_params.getlist(field) for field in scope.fields}
             if any(len(values) != 1 for values in asked.values()) or not scope.allows(
@@ -115,18 +116,18 @@ class Proxy:
         answer, content = await self._ask(route.service, "GET", b"/".join(segments), headers, b"")
         thing = json.loads(content) if answer.status_code == 200 else None
         if not isinstance(thing, dict) or not all(isinstance(thing.get(field), str) for field in scope.fields):
-            raise not_found(request.url.path)
+            raise not_found(path_of(request))
         return thing
 
 
 def _route_of(request: Request) -> Route:
-    path = request.url.path
+    path = path_of(request)
     route = find(request.method, path)
     if route is not None and not {".", ".."} & set(path.split("/")):
         return route
     if methods := methods_of(path):
         allow = ", ".join(sorted(methods))
-        raise Problem(405, f"{path.split('?')[0]} takes {allow}", headers={"allow": allow})
+        raise Problem(405, f"this path takes {allow}", headers={"allow": allow})
     raise not_found("this path")
 
 

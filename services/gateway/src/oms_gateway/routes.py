@@ -48,7 +48,7 @@ class Route:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """Matches the path and everything below it; names in braces take one segment each."""
-        return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/:]+)", self.path) + r"(?=[/:]|$)")
+        return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/:]+)", self.path) + r"(?=[/:]|\Z)")
 
     def allowed(self, method: str) -> frozenset[Role]:
         """Roles that may use it, besides operators."""

@@ -64,11 +64,7 @@ class KafkaSource:
 
     async def fetch(self, *, max_records: int, timeout_ms: int) -> Sequence[Record]:
         by_partition = await self._require().getmany(timeout_ms=timeout_ms, max_records=max_records)
-        return [
-            Record(r.topic, r.key, r.value, r.headers, r.partition, r.offset, r.timestamp)
-            for records in by_partition.values()
-            for r in records
-        ]
+        return [_record(message) for messages in by_partition.values() for message in messages]
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         try:
@@ -89,6 +85,15 @@ class KafkaSource:
         if self._consumer is None:
             raise RuntimeError("the source is not started")
         return self._consumer
+
+
+def _record(message: Any) -> Record:  # noqa: ANN401 - aiokafka ships no types
+    headers = message.headers
+    if any(value is None for _, value in headers):  # a foreign producer's; ours never are
+        headers = [(name, value or b"") for name, value in headers]
+    return Record(
+        message.topic, message.key, message.value, headers, message.partition, message.offset, message.timestamp
+    )
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types

@@ -112,15 +112,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_other_error)
 
 
+def _schema() -> dict[str, Any]:
+    """The schema in one piece: FastAPI takes documented answers as they are and knows nothing of their `$defs`."""
+    schema = ProblemDetails.model_json_schema()
+    schema["properties"]["errors"]["items"] = schema.pop("$defs")["FieldError"]
+    return schema
+
+
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {
-        "description": "The request is at fault",
-        "content": {MEDIA_TYPE: {"schema": ProblemDetails.model_json_schema()}},
-    },
-    "5XX": {
-        "description": "The system is at fault or not available",
-        "content": {MEDIA_TYPE: {"schema": ProblemDetails.model_json_schema()}},
-    },
+    "4XX": {"description": "The request is at fault", "content": {MEDIA_TYPE: {"schema": _schema()}}},
+    "5XX": {"description": "The system is at fault or away", "content": {MEDIA_TYPE: {"schema": _schema()}}},
 }
 """Documents the error answers of a route in OpenAPI."""
 

@@ -138,7 +138,7 @@ class Sourcing:
         decision_id = derived_id("decision", str(demand.order_id), str(attempt), at=cause.time)
         if not decision.parcels:
             return self._fail(demand, case, decision, decision_id, cause)
-        self._keep(demand, decision_id, attempt, case, decision)
+        alternatives = self._keep(demand, decision_id, attempt, case, decision)
         shipments = []
         for parcel in decision.parcels:
             shipment_id = derived_id("shipment", str(demand.order_id), str(attempt), parcel.node, at=cause.time)
@@ -151,7 +151,7 @@ class Sourcing:
                 rule_set=self._rule_set,
                 currency=self._view.rules.currency,
                 shipments=_planned_shipments(shipments),
-                alternatives=scores(decision.alternatives),
+                alternatives=alternatives,
             ),
             cause=cause,
             sequence=attempt,
@@ -213,8 +213,11 @@ class Sourcing:
             sequence=demand.attempt,
         )
 
-    def _keep(self, demand: Demand, decision_id: UUID, attempt: int, case: Case, decision: Decision) -> None:
-        """Remember a decision with its inputs as they are now, before its plan takes from them."""
+    def _keep(
+        self, demand: Demand, decision_id: UUID, attempt: int, case: Case, decision: Decision
+    ) -> tuple[PlanScore, ...]:
+        """Remember a decision with its inputs as they are now, before its plan takes from them; answers its scores."""
+        alternatives = scores(decision.alternatives)
         self._decided.append(
             store.StoredDecision(
                 decision_id,
@@ -222,10 +225,11 @@ class Sourcing:
                 attempt,
                 decision.reason,
                 inputs=store.case_to_json(case),
-                alternatives=_alternatives.dump_json(scores(decision.alternatives)).decode(),
+                alternatives=_alternatives.dump_json(alternatives).decode(),
                 chosen=_parcels.dump_json(decision.parcels).decode(),
             )
         )
+        return alternatives
 
 
 def scores(alternatives: Iterable[Alternative]) -> tuple[PlanScore, ...]:

@@ -139,23 +139,30 @@ class Demand:
 
     @property
     def state(self) -> DemandState:
-        """`waiting` while something is in no shipment, `done` when all that was not cancelled has left."""
-        if self.unplanned():
+        """`waiting` while something is in no shipment, `done` when all that was not cancelled has left.
+
+        No shipment ever covers more of a line than is wanted of it, so the totals decide.
+        """
+        wanted = sum([line.ordered - line.cancelled for line in self.lines])
+        kept = shipped = 0
+        for shipment in self.shipments.values():
+            for line in shipment.lines:
+                kept += line.quantity - line.cancelled - line.rejected
+                shipped += line.shipped
+        if kept < wanted:
             return "waiting"
-        if all(shipment.is_empty for shipment in self.shipments.values()):
-            return "done"
-        return "routed"
+        return "done" if shipped == kept else "routed"
 
     def unplanned(self) -> tuple[Units, ...]:
         """What no shipment covers."""
-        covered: Counter[str] = Counter()
+        covered: dict[str, int] = {}
         for shipment in self.shipments.values():
             for line in shipment.lines:
-                covered[line.line_id] += line.kept
+                covered[line.line_id] = covered.get(line.line_id, 0) + line.kept
         return tuple(
             Units(line.line_id, line.sku, open_)
             for line in self.lines
-            if (open_ := line.ordered - line.cancelled - covered[line.line_id]) > 0
+            if (open_ := line.ordered - line.cancelled - covered.get(line.line_id, 0)) > 0
         )
 
     def with_shipments(self, *shipments: Shipment) -> "Demand":

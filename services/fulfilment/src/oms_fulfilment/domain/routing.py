@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import combinations, islice
+from typing import NamedTuple
 
 from oms_fulfilment.domain.network import Network, Node, Rules, Zone
 
@@ -17,6 +18,8 @@ MAX_SCORED_UNITS = 100_000
 """Sets of nodes times SKUs that are scored for one order: keeps the largest orders within a fifth of a second."""
 MAX_ALTERNATIVES = 10
 MAX_REASON = 500
+MAX_PARCEL_G = 100_000_000
+"""No parcel is told to be heavier: the bound of every weight in the contracts."""
 _MAX_LATE_DAYS = 30
 _DAY = timedelta(days=1)
 
@@ -57,8 +60,7 @@ class Case:
     """Pairs of node and SKU that are not to be tried."""
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(NamedTuple):
     """Cost of a plan, in minor units of the rule set's currency."""
 
     freight_minor: int
@@ -68,11 +70,10 @@ class Score:
 
     @property
     def total_minor(self) -> int:
-        return self.freight_minor + self.handling_minor + self.split_minor + self.lateness_minor
+        return sum(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Alternative:
+class Alternative(NamedTuple):
     """A plan that was weighed, or a node that could not be; `score` is None where nothing could be shipped."""
 
     nodes: tuple[str, ...]
@@ -100,24 +101,32 @@ class Decision:
     lacking: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Lane:
+class _Lane(NamedTuple):
     """A node as seen from one destination: how a parcel gets there, or what forbids it."""
 
     node: Node
     zone: Zone | None
+    guarded: bool
+    """Whether capacity or flags may forbid the node an order."""
     leaves_at: datetime
     waits_days: int
     """Days of the node's calendar until it leaves."""
     refusal: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Load(NamedTuple):
+    """What a parcel of a plan holds."""
+
+    weight_g: int
+    units: int
+
+
+class _Plan(NamedTuple):
     nodes: tuple[str, ...]
     shares: tuple[Mapping[str, int], ...]
     """By node of `nodes`: quantity of each SKU."""
     score: Score
+    total_minor: int
 
 
 class Router:
@@ -136,7 +145,7 @@ class Router:
         partial: list[_Lane] = []
         unable: list[Alternative] = []
         for lane in self._lanes_to(case.country, case.region):
-            reason = lane.refusal or _unfit(lane.node, needs, case)
+            reason = lane.refusal or (_unfit(lane.node, needs, case) if lane.guarded else "")
             short = None if reason else _first_short(lane.node.node, needs, case.items, excluded)
             if not reason and short is None:
                 able.append(lane)
@@ -146,12 +155,13 @@ class Router:
                 reason = f"not enough of {short}"
             unable.append(Alternative((lane.node.node,), None, chosen=False, reason=reason))
         if able:
-            plans = [self._plan((lane,), (needs,), case) for lane in able]
+            load = _load(needs, case.items)
+            plans = [self._plan((lane,), (needs,), (load,), case) for lane in able]
         else:
             plans = self._splits(partial, needs, case, excluded)
         if not plans:
             return self._failure(partial, unable, needs, case, excluded)
-        plans.sort(key=lambda plan: (plan.score.total_minor, plan.nodes))
+        plans.sort(key=lambda plan: (plan.total_minor, plan.nodes))
         return Decision(_parcels(plans[0], case), _alternatives(plans, unable))
 
     def _lanes_to(self, country: str, region: str) -> tuple[_Lane, ...]:
@@ -170,7 +180,8 @@ class Router:
             refusal = f"does not ship to {country}"
         elif zone is None:
             refusal = f"no freight zone covers {country}"
-        return _Lane(node, zone, leaves_at, (leaves_at.date() - today).days, refusal)
+        guarded = node.daily_capacity is not None or bool(node.refuses)
+        return _Lane(node, zone, guarded, leaves_at, (leaves_at.date() - today).days, refusal)
 
     def _splits(
         self, lanes: Sequence[_Lane], needs: Mapping[str, int], case: Case, excluded: frozenset[tuple[str, str]]
@@ -212,19 +223,18 @@ class Router:
                 if not left:
                     break
         used = sorted((lane for lane in lanes if shares[lane.node.node]), key=lambda lane: lane.node.node)
-        return self._plan(tuple(used), tuple(shares[lane.node.node] for lane in used), case)
+        by_lane = tuple(shares[lane.node.node] for lane in used)
+        return self._plan(tuple(used), by_lane, tuple(_load(share, case.items) for share in by_lane), case)
 
-    def _plan(self, lanes: tuple[_Lane, ...], shares: tuple[Mapping[str, int], ...], case: Case) -> _Plan:
+    def _plan(
+        self, lanes: tuple[_Lane, ...], shares: tuple[Mapping[str, int], ...], loads: tuple[_Load, ...], case: Case
+    ) -> _Plan:
         freight = handling = late_days = 0
-        for lane, share in zip(lanes, shares, strict=True):
-            zone = lane.zone
+        for lane, load in zip(lanes, loads, strict=True):
+            node, zone = lane.node, lane.zone
             assert zone is not None
-            weight_g = units = 0
-            for sku, quantity in share.items():
-                weight_g += case.items[sku].weight_g * quantity
-                units += quantity
-            freight += zone.freight_minor(weight_g)
-            handling += lane.node.handling_parcel_minor + lane.node.handling_unit_minor * units
+            freight += zone.freight_minor(load.weight_g)
+            handling += node.handling_parcel_minor + node.handling_unit_minor * load.units
             late_days = max(late_days, self._late_days(lane, zone.days, case))
         score = Score(
             freight,
@@ -232,7 +242,7 @@ class Router:
             self._rules.split_penalty_minor * (len(lanes) - 1),
             self._rules.lateness_minor_per_day * late_days,
         )
-        return _Plan(tuple(lane.node.node for lane in lanes), shares, score)
+        return _Plan(tuple([lane.node.node for lane in lanes]), shares, score, score.total_minor)
 
     def _late_days(self, lane: _Lane, transit_days: int, case: Case) -> int:
         """Days by which the parcel misses its tier or leaves after `ship_by`, whichever is worse.
@@ -271,6 +281,11 @@ def _needs(lines: Sequence[Units]) -> dict[str, int]:
     return needs
 
 
+def _load(share: Mapping[str, int], items: Mapping[str, Item]) -> _Load:
+    weight_g = sum([items[sku].weight_g * quantity for sku, quantity in share.items()])
+    return _Load(min(weight_g, MAX_PARCEL_G), sum(share.values()))
+
+
 def _unfit(node: Node, needs: Mapping[str, int], case: Case) -> str:
     """What forbids the node this order today, besides stock."""
     if node.daily_capacity is not None and case.capacity.get(node.node, 0) <= 0:
@@ -288,7 +303,7 @@ def _first_short(
 ) -> str | None:
     for sku, needed in needs.items():
         available = items[sku].available
-        if available is None or available.get(node, 0) < needed or (node, sku) in excluded:
+        if available is None or available.get(node, 0) < needed or (excluded and (node, sku) in excluded):
             return sku
     return None
 
@@ -327,6 +342,8 @@ def _shortage(sku: str, needed: int, have: int, item: Item) -> str:
 
 def _parcels(plan: _Plan, case: Case) -> tuple[Parcel, ...]:
     """The plan line by line: lines of one SKU are served in their order, node by node."""
+    if len(plan.nodes) == 1:
+        return (Parcel(plan.nodes[0], case.lines, _load(plan.shares[0], case.items).weight_g),)
     left = {line.line_id: line.quantity for line in case.lines}
     parcels = []
     for node, share in zip(plan.nodes, plan.shares, strict=True):
@@ -338,8 +355,7 @@ def _parcels(plan: _Plan, case: Case) -> tuple[Parcel, ...]:
                 units.append(Units(line.line_id, line.sku, taken))
                 left[line.line_id] -= taken
                 open_share[line.sku] -= taken
-        weight_g = sum(case.items[sku].weight_g * quantity for sku, quantity in share.items())
-        parcels.append(Parcel(node, tuple(units), weight_g))
+        parcels.append(Parcel(node, tuple(units), _load(share, case.items).weight_g))
     return tuple(parcels)
 
 
@@ -352,7 +368,7 @@ def _explained(plans: Sequence[_Plan], unable: Sequence[Alternative]) -> Iterato
     best = plans[0]
     yield Alternative(best.nodes, best.score, chosen=True, reason="")
     for plan in plans[1:]:
-        dearer = plan.score.total_minor - best.score.total_minor
+        dearer = plan.total_minor - best.total_minor
         reason = f"dearer by {dearer}" if dearer else "costs the same, later in the order of node codes"
         yield Alternative(plan.nodes, plan.score, chosen=False, reason=reason)
     yield from unable

@@ -10,7 +10,7 @@ from oms_inventory.domain.allocation import Allocation, Shipment
 
 _LOAD = text(
     """
-    select shipment_id, line_id, sku, planned, cancelled, rejected, consumed, answer
+    select shipment_id, node, line_id, sku, planned, cancelled, rejected, consumed, answer
       from allocations
      where order_id = any(cast(:order_ids as uuid[])) and shipment_id = any(cast(:shipment_ids as uuid[]))
      order by shipment_id, line_id
@@ -24,7 +24,7 @@ _SAVE = text(
         cast(:skus as text[]), cast(:planned as bigint[]), cast(:cancelled as bigint[]), cast(:rejected as bigint[]),
         cast(:consumed as bigint[]), cast(:answers as text[]))
     on conflict (order_id, shipment_id, line_id) do update set
-        planned = excluded.planned, cancelled = excluded.cancelled, rejected = excluded.rejected,
+        node = excluded.node, planned = excluded.planned, cancelled = excluded.cancelled, rejected = excluded.rejected,
         consumed = excluded.consumed, answer = excluded.answer
     """
 )
@@ -39,12 +39,18 @@ _FRESH_CANCELLATIONS = text(
 
 
 async def load(connection: AsyncConnection, spoken: Iterable[Shipment]) -> dict[UUID, Shipment]:
-    """The shipments with what is known of their lines. Their orders' locks cover them."""
+    """The shipments with what is known of their lines. Their orders' locks cover them.
+
+    A shipment stays at the node where its stock was bound, whatever node a later event names.
+    """
     shipments = {shipment.shipment_id: shipment for shipment in spoken}
     order_ids = list({shipment.order_id for shipment in shipments.values()})
     rows = await connection.execute(_LOAD, {"order_ids": order_ids, "shipment_ids": list(shipments)})
-    for shipment_id, line_id, *values in rows:
-        shipments[shipment_id].lines[line_id] = Allocation(line_id, *values)
+    for shipment_id, node, line_id, *values in rows:
+        allocation = Allocation(line_id, *values)
+        shipments[shipment_id].lines[line_id] = allocation
+        if allocation.planned or allocation.consumed:
+            shipments[shipment_id].node = node
     return shipments
 
 

@@ -51,7 +51,7 @@ async def open_shipments(
     """The books of shipments: their orders locked, the stock of their lines at their nodes."""
     orders = await reservations.lock(work.connection, [shipment.order_id for shipment in spoken])
     known = await shipments.load(work.connection, spoken)
-    cells = {(line.sku, shipment.node) for shipment, quantities in lines for line in quantities}
+    cells = {(line.sku, known[shipment.shipment_id].node) for shipment, quantities in lines for line in quantities}
     cells |= {(line.sku, shipment.node) for shipment in known.values() for line in shipment.lines.values()}
     skus = {sku for sku, _ in cells}
     skus.update(line.sku for order in orders.values() for line in order.lines.values())

@@ -27,7 +27,7 @@ _options = TypeAdapter(tuple[CarrierOption, ...])
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A shipment that wants a carrier, and what made us look."""
+    """A shipment that wants a carrier: its parcel as it was read, what is asked for, and what made us look."""
 
     progress: Progress
     request: Request
@@ -42,7 +42,7 @@ async def on_shipment_requested(requested: Batch[ShipmentRequested], work: Work)
         event = item.event
         progress = known.get(event.shipment_id, Progress(event.shipment_id, event.order_id))
         if not progress.requested and event.shipment_id not in cases:
-            cases[event.shipment_id] = Case(replace(progress, requested=True), _request(event), item.meta)
+            cases[event.shipment_id] = Case(progress, _request(event), item.meta)
     bookings = await _book(list(cases.values()), work)
     for case, booking in zip(cases.values(), bookings, strict=True):
         if booking.refusal is not None:
@@ -73,8 +73,7 @@ async def _book(cases: Sequence[Case], work: Work) -> list[Booking]:
         options = shown(choice)
         waybill = pools[choice.winner.carrier].draw() if choice.winner else None
         booking = _booking(case, choice, waybill, book.currency, _options.dump_json(options).decode())
-        # As if never requested: what led here, an event or a deadline that fired, left no wait behind.
-        news.watch(replace(case.progress, requested=False), booking.progress, work)
+        news.watch(case.progress, booking.progress, work)
         if choice.winner is not None and waybill is not None:
             assigned = _assigned(case, choice.winner, waybill, book.currency, options)
             work.emit(assigned, cause=case.cause, sequence=booking.progress.version)
@@ -102,6 +101,7 @@ def _choose(case: Case, book: RateBook, offers: Sequence[Offer]) -> Choice:
 def _booking(case: Case, choice: Choice, waybill: Waybill | None, currency: str, options: str) -> Booking:
     progress = replace(
         case.progress,
+        requested=True,
         waybill_no=waybill.number if waybill else None,
         promised_at=choice.winner.promised_at if choice.winner else None,
         version=case.progress.version + 1,
@@ -119,7 +119,7 @@ def _refusal(options: Sequence[Option]) -> str:
 def _assigned(
     case: Case, winner: Bid, waybill: Waybill, currency: str, options: tuple[CarrierOption, ...]
 ) -> WaybillAssigned:
-    return WaybillAssigned.model_construct(
+    return WaybillAssigned(
         order_id=case.progress.order_id,
         shipment_id=case.progress.shipment_id,
         carrier=winner.carrier,

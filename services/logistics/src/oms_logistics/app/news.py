@@ -23,7 +23,7 @@ def tell(before: Progress, after: Progress, work: Work, *, cause: EventMeta) -> 
     if after.waybill_no is None or after.promised_at is None:
         return
     if after.mark is not None and after.status != before.status:
-        tracked = ParcelTracked.model_construct(
+        tracked = ParcelTracked(
             order_id=after.order_id,
             shipment_id=after.shipment_id,
             waybill_no=after.waybill_no,
@@ -32,7 +32,7 @@ def tell(before: Progress, after: Progress, work: Work, *, cause: EventMeta) -> 
         )
         work.emit(tracked, cause=cause, sequence=after.version)
     if after.delivered_at is not None and before.delivered_at is None:
-        delivered = ShipmentDelivered.model_construct(
+        delivered = ShipmentDelivered(
             order_id=after.order_id,
             shipment_id=after.shipment_id,
             waybill_no=after.waybill_no,
@@ -50,9 +50,9 @@ def watch(before: Progress, after: Progress, work: Work) -> None:
         work.schedule(PROMISE, key, after.promised_at)
     elif before.awaited and not after.awaited:
         work.unschedule(PROMISE, key)
-    if after.state == "no_carrier" != before.state:
+    if after.state == "no_carrier":
         work.schedule(RETRY, key, work.now + RETRY_AFTER)
-    elif before.state == "no_carrier" != after.state:
+    elif before.state == "no_carrier":
         work.unschedule(RETRY, key)
 
 

@@ -19,7 +19,7 @@ def shown(choice: Choice) -> tuple[CarrierOption, ...]:
 
 def _view(option: Option, choice: Choice) -> CarrierOption:
     bid = option.bid
-    return CarrierOption.model_construct(
+    return CarrierOption(
         carrier=option.carrier,
         service=option.service,
         cost_minor=bid.cost_minor if bid else None,

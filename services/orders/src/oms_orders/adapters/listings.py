@@ -32,7 +32,7 @@ _FIND_LOCKED = text(
     select channel, shop, listing, sku
       from listings join unnest(cast(:channels as text[]), cast(:shops as text[]), cast(:listings as text[]))
         as wanted(channel, shop, listing) using (channel, shop, listing)
-     order by channel, shop, listing for share of listings
+     order by channel collate "C", shop collate "C", listing collate "C" for share of listings
     """
 )
 _SAVE = text(

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,8 +27,8 @@ Detail = Literal["payments", "shipments", "cancellations"]
 _LOAD = text(
     """
     select order_id, channel, shop, channel_order_no, channel_version, received_at, placed_at, currency,
-           shipping_minor, total_minor, ship_to, delivery_tier, ship_by, buyer_note, paid_minor, reserved, entered_at,
-           paid_at, released_at, cancelled_at, completed_at, version, open_holds, open_cancellations
+           shipping_minor, total_minor, cast(ship_to as text), delivery_tier, ship_by, buyer_note, paid_minor, reserved,
+           entered_at, paid_at, released_at, cancelled_at, completed_at, version, open_holds, open_cancellations
       from orders where order_id = any(cast(:ids as uuid[])) order by order_id for update
     """
 )
@@ -202,7 +202,7 @@ async def load(connection: AsyncConnection, order_ids: Iterable[UUID], *details:
     held: list[UUID] = []
     cancelling: list[UUID] = []
     for *columns, open_holds, open_cancellations in await connection.execute(_LOAD, {"ids": list(order_ids)}):
-        columns[_SHIP_TO] = Destination(**columns[_SHIP_TO])
+        columns[_SHIP_TO] = Destination(**from_json(columns[_SHIP_TO]))
         order = Order(*columns)
         found[order.order_id] = order
         if open_holds:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from oms_events.contracts import orders as contracts
-from oms_events.contracts.shared import Destination
 from oms_events.registry import Event
 from oms_orders.domain.order import (
     Cancelled,
@@ -70,15 +69,15 @@ def _line(line: Line) -> dict[str, Any]:
     }
 
 
-def _destination(order: Order) -> Destination:
+def _destination(order: Order) -> dict[str, str]:
     place = order.ship_to
-    return Destination.model_construct(
-        country=place.country,
-        region=place.region,
-        city=place.city,
-        postcode=place.postcode,
-        receiver_token=place.receiver_token,
-    )
+    return {
+        "country": place.country,
+        "region": place.region,
+        "city": place.city,
+        "postcode": place.postcode,
+        "receiver_token": place.receiver_token,
+    }
 
 
 def _quantities(order: Order, quantities: Mapping[str, int]) -> tuple[dict[str, Any], ...]:

@@ -51,9 +51,9 @@ class Book:
         """Put on an order's timeline what changes nothing about it."""
         self._entries.append(Entry(order_id, meta.time, kind, meta.id, detail))
 
-    def record(self, order: Order, meta: EventMeta, kind: str, detail: dict[str, Any]) -> None:
+    def record(self, order: Order, meta: EventMeta, cause: Cause, kind: str, detail: dict[str, Any]) -> None:
         """Draw the conclusions from a fact, publish them, and put all of it on the order's timeline."""
-        settle(order, self.cause(meta))
+        settle(order, cause)
         led_to = []
         for decision in order.take_decisions():
             order.version += 1

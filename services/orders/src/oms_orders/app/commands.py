@@ -28,8 +28,9 @@ async def cancel_order(
         return order.cancellations[cancellation_no]
     meta = origin(SOURCE, "cancel", str(order_id), reference, at=work.now)
     wish = Wish(cancellation_no, "operator", reason, work.now, quantities)
-    cancellation = cancel(order, wish, book.cause(meta))
-    book.record(order, meta, "CancelOrder", cancellation_detail(cancellation))
+    cause = book.cause(meta)
+    cancellation = cancel(order, wish, cause)
+    book.record(order, meta, cause, "CancelOrder", cancellation_detail(cancellation))
     await book.save()
     return cancellation
 
@@ -49,7 +50,7 @@ async def hold_order(
         raise Problem(409, "the order has ended: nothing is left to stop")
     meta = origin(SOURCE, "hold", str(order_id), reference, at=work.now)
     add_hold(order, Hold(hold_id, None, "CUSTOM", detail, tuple(blocks), auto=False, opened_at=work.now))
-    book.record(order, meta, "HoldOrder", {"by": by, "blocks": list(blocks)})
+    book.record(order, meta, book.cause(meta), "HoldOrder", {"by": by, "blocks": list(blocks)})
     await book.save()
     return hold_id
 
@@ -68,13 +69,14 @@ async def resolve_hold(hold_id: UUID, outcome: str, by: str, note: str, work: Wo
         await _agree(hold_id, outcome, work)
         return
     meta = origin(SOURCE, "resolve", str(hold_id), at=hold.opened_at)
+    cause = book.cause(meta)
     if outcome == "rejected":
-        reject_hold(order, hold, by, note, book.cause(meta))
+        reject_hold(order, hold, by, note, cause)
     elif hold.auto:
         raise Problem(409, f"{hold.code} ends by itself when its cause is gone; it can only be rejected by hand")
     else:
-        close_hold(order, hold, "RESOLVED", by, book.cause(meta), note=note)
-    book.record(order, meta, "ResolveHold", {"code": hold.code, "outcome": outcome, "by": by})
+        close_hold(order, hold, "RESOLVED", by, cause, note=note)
+    book.record(order, meta, cause, "ResolveHold", {"code": hold.code, "outcome": outcome, "by": by})
     await book.save()
 
 

@@ -24,6 +24,8 @@ E = TypeVar("E", bound=Event)
 Detail = dict[str, Any]
 """What the timeline says of an event: small, and nothing personal."""
 
+_SHOWN = ("shipment_id", "node", "carrier", "service", "waybill_no", "reason", "promised_at", "last_status", "closed")
+
 
 def tell(order: Order, event: Event, cause: Cause) -> Detail:
     """Let an order know of an event. Answers what its timeline should say of it."""
@@ -123,14 +125,11 @@ def _answered(order: Order, event: CancellationAnswered, cause: Cause) -> Detail
 
 
 def timeline_detail(event: Event) -> Detail:
-    """What the timeline says of an event that only passes by: its plain members, and how the order is split."""
+    """What the timeline says of an event that only passes by: its plain members, or how the order is split."""
     if isinstance(event, OrderRouted):
         nodes = {str(shipment.shipment_id): shipment.node for shipment in event.shipments}
         return {"attempt": event.attempt, "rule_set": event.rule_set, "nodes": nodes}
     return {name: getattr(event, name) for name in _SHOWN if name in type(event).model_fields}
-
-
-_SHOWN = ("shipment_id", "node", "carrier", "service", "waybill_no", "reason", "promised_at", "last_status", "closed")
 
 
 def _noted(detail: Detail, note: str) -> Detail:

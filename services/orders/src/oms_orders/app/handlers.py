@@ -153,8 +153,9 @@ async def place_mapped_orders(work: Work) -> None:
     book = Book(work, await orders.load(work.connection, waiting))
     for order_id, order in book.orders.items():
         meta = origin(SOURCE, "listings-mapped", str(order_id), *sorted(waiting[order_id]), at=order.received_at)
-        map_listings(order, waiting[order_id], book.cause(meta))
-        book.record(order, meta, "ListingsMapped", {"skus": waiting[order_id]})
+        cause = book.cause(meta)
+        map_listings(order, waiting[order_id], cause)
+        book.record(order, meta, cause, "ListingsMapped", {"skus": waiting[order_id]})
     await book.save()
 
 
@@ -167,7 +168,9 @@ async def on_unpaid(due: Sequence[Deadline], work: Work) -> None:
         if awaits_payment(order):
             meta = causes[order_id]
             wish = Wish("unpaid", "unpaid", reason, meta.time, {})
-            book.record(order, meta, "PaymentOverdue", cancellation_detail(cancel(order, wish, book.cause(meta))))
+            cause = book.cause(meta)
+            cancellation = cancel(order, wish, cause)
+            book.record(order, meta, cause, "PaymentOverdue", cancellation_detail(cancellation))
     await book.save()
 
 
@@ -192,8 +195,9 @@ def _tell_all(book: Book, received: Sequence[Received[E]]) -> None:
         if order is None:
             book.wait(one.event.order_id, one)
         else:
-            detail = tell(order, one.event, book.cause(one.meta))
-            book.record(order, one.meta, type(one.event).__name__, detail)
+            cause = book.cause(one.meta)
+            detail = tell(order, one.event, cause)
+            book.record(order, one.meta, cause, type(one.event).__name__, detail)
 
 
 def _note_all(book: Book, received: Sequence[Received[E]]) -> None:

@@ -49,7 +49,7 @@ async def on_channel_order_received(received: Batch[ChannelOrderReceived], work:
             detail["note"] = receive_again(order, sold, mapped, cause, audit=audit)
             if order_id not in book.new:
                 book.retold[order_id] = order
-        book.record(order, one.meta, _NAME, detail)
+        book.record(order, one.meta, cause, _NAME, detail)
         for fact, said in waited:
             book.note(order_id, fact.meta, type(fact.event).__name__, {"early": True, **said})
     await book.save()

@@ -1,7 +1,9 @@
 """The shipments of an order, as its timeline tells of them: fulfilment owns them, this is what was heard."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
+
+from sqlalchemy import RowMapping
 
 _STAGES = {
     "ShipmentRequested": "requested",
@@ -17,7 +19,7 @@ _RANKS = {stage: rank for rank, stage in enumerate(_STAGES.values())}
 _SHOWN = ("node", "carrier", "service", "waybill_no")
 
 
-def shipments_of(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def shipments_of(entries: Iterable[RowMapping]) -> list[dict[str, Any]]:
     """Each shipment with the furthest stage heard of, in the order they were first heard of."""
     shipments: dict[str, dict[str, Any]] = {}
     for entry in entries:
