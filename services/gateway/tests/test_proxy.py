@@ -102,7 +102,9 @@ async def test_the_services_answer_is_passed_back_as_it_is(house: House) -> None
     assert (await ask(house, "GET", "/v1/skus/teapot")).status_code == 418
 
 
-@pytest.mark.parametrize("path", ["/v1/nothing", "/", "/v1/skusx", "/v1/summary", "/v1/dead-letters", "/v2/orders"])
+@pytest.mark.parametrize(
+    "path", ["/v1/nothing", "/", "/v1/skusx", "/v1/skus/", "/v1//skus", "/v1/summary", "/v1/dead-letters", "/v2/orders"]
+)
 async def test_unknown_paths(house: House, path: str) -> None:
     answer = await ask(house, "GET", path)
     assert answer.status_code == 404

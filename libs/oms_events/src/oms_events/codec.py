@@ -5,9 +5,10 @@ route, deduplicate and dead-letter without parsing the value. Reads structured m
 Source: CloudEvents specification, Kafka Protocol Binding, version 1.0.2.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,14 @@ Headers = Sequence[tuple[str, bytes]]
 
 _CONTENT_TYPE = ("content-type", b"application/json")
 _SPECVERSION = ("ce_specversion", b"1.0")
+_READ = {
+    "traceparent": "traceparent",
+    **{
+        name: f"ce_{name}"
+        for name in ("id", "source", "type", "subject", "time", "sequence", "correlationid", "causationid")
+    },
+}
+"""Attributes that a reader uses, and their headers in binary mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,7 @@ class RecordTooLarge(ValueError):
     """The encoded event exceeds `MAX_RECORD_BYTES`."""
 
 
+@cache
 def schema_uri(type_: str) -> str:
     """Where the committed JSON Schema of a type stands, relative to `contracts/`."""
     _, service, name, version = type_.split(".")
@@ -87,7 +97,9 @@ def type_of(record: Record) -> str | None:
 
 def decode(record: Record) -> Received[Event]:
     """The event of a record, brought to its current version. Raises Undecodable."""
-    attributes, value = _structured(record) if _is_structured(record) else _binary(record)
+    headers = dict(record.headers)
+    structured = headers.get("content-type", b"").startswith(b"application/cloudevents")
+    attributes, value = _structured(record) if structured else _binary(headers, record.value)
     meta = _meta(attributes)
     model = model_of(meta.type)
     if model is None:
@@ -112,25 +124,12 @@ def _places(error: ValidationError) -> str:
     )
 
 
-def _is_structured(record: Record) -> bool:
-    return any(
-        name.lower() == "content-type" and value.startswith(b"application/cloudevents")
-        for name, value in record.headers
-    )
-
-
-def _binary(record: Record) -> tuple[dict[str, str], bytes]:
-    if record.value is None:
+def _binary(headers: Mapping[str, bytes], value: bytes | None) -> tuple[dict[str, str], bytes]:
+    if value is None:
         raise Undecodable("the record has no value")
-    return dict(_texts(record.headers)), record.value
-
-
-def _texts(headers: Headers) -> Iterable[tuple[str, str]]:
-    for name, value in headers:
-        if name.startswith("ce_"):
-            yield name[3:], value.decode(errors="replace")
-        elif name == "traceparent":
-            yield name, value.decode(errors="replace")
+    return {
+        name: headers[header].decode(errors="replace") for name, header in _READ.items() if header in headers
+    }, value
 
 
 def _structured(record: Record) -> tuple[dict[str, str], dict[str, Any]]:

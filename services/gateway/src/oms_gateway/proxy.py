@@ -123,7 +123,9 @@ class Proxy:
 def _route_of(request: Request) -> Route:
     path = path_of(request)
     route = find(request.method, path)
-    if route is not None and not {".", ".."} & set(path.split("/")):
+    if {"", ".", ".."} & set(path.split("/")[1:]):
+        raise not_found("this path")
+    if route is not None:
         return route
     if methods := methods_of(path):
         allow = ", ".join(sorted(methods))

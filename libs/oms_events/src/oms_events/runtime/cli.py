@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -42,6 +43,10 @@ def _main(service: Service, folder: Path, argv: Sequence[str] | None) -> int:
 
 
 async def _serve(service: Service, settings: Settings) -> None:
+    # A batch makes tens of thousands of objects that live for milliseconds. With the default threshold the
+    # collector walks the whole heap many times a batch, and a fifth of them cost twice as much.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
     await serve(Runtime(service, settings))
 
 

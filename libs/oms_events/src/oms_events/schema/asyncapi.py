@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from oms_events.codec import schema_uri
 from oms_events.registry import Event, Topic

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oms_inventory.domain.channel import ChannelRule, Shop
-from oms_inventory.domain.stock import Cell, Pool, Shares, Stock
+from oms_inventory.domain.stock import Cell, Movement, Pool, Shares, Stock
 
 MAIN_POOL = "main"
 """The pool of all nodes that serve. Every node joins it with its first stock."""
@@ -104,23 +104,6 @@ _WRITE_MOVEMENTS = text(
         cast(:shipment_id as uuid[]), cast(:document as text[]))
     """
 )
-_MOVEMENT_COLUMNS = (
-    "sku",
-    "node",
-    "on_hand",
-    "allocated",
-    "reserved",
-    "on_hand_after",
-    "allocated_after",
-    "reserved_after",
-    "reason",
-    "event_id",
-    "occurred_at",
-    "order_id",
-    "line_id",
-    "shipment_id",
-    "document",
-)
 
 
 async def load(
@@ -191,7 +174,7 @@ async def save(connection: AsyncConnection, stock: Stock) -> None:
     await _save_shop_reserved(connection, stock.shares)
     if stock.movements:
         columns = zip(*stock.movements, strict=True)
-        await connection.execute(_WRITE_MOVEMENTS, dict(zip(_MOVEMENT_COLUMNS, map(list, columns), strict=True)))
+        await connection.execute(_WRITE_MOVEMENTS, dict(zip(Movement._fields, map(list, columns), strict=True)))
 
 
 async def _save_pools(connection: AsyncConnection, stock: Stock, skus: Collection[str]) -> None:

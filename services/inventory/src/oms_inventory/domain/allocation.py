@@ -4,7 +4,6 @@ Like a reservation, what is open is derived from sums that facts add to; so a di
 it carries out, or a cancellation that comes first, ends in the same state.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -32,7 +31,7 @@ class Allocation:
     @property
     def open(self) -> int:
         """What is set aside at the node now."""
-        return max(0, self.planned - self.cancelled - self.rejected - self.consumed)
+        return self.open_if(self.planned)
 
     def open_if(self, planned: int) -> int:
         """What a plan of that size would set aside, after all that was said of the line before the plan came."""
@@ -111,13 +110,12 @@ def _answer(wants: Iterable[tuple[Allocation, Line, int]], answer: Answer) -> No
 
 
 def _lacks(stock: Stock, node: str, wants: Iterable[tuple[Allocation, Line, int]]) -> list[Lack]:
-    asked: Counter[str] = Counter()
-    own: Counter[str] = Counter()
+    asked: dict[str, int] = {}
+    own: dict[str, int] = {}
     for allocation, line, quantity in wants:
-        needed = allocation.open_if(quantity)
-        asked[allocation.sku] += needed
-        if line.sku == allocation.sku:
-            own[allocation.sku] += min(needed, line.reserved)
+        sku, needed = allocation.sku, allocation.open_if(quantity)
+        asked[sku] = asked.get(sku, 0) + needed
+        own[sku] = own.get(sku, 0) + (min(needed, line.reserved) if line.sku == sku else 0)
     lacks = []
     for sku, quantity in asked.items():
         pool, cell = stock.pools.get(sku), stock.cells.get((sku, node))

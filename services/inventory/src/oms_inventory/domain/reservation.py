@@ -4,7 +4,6 @@ What a line holds is never set, it is derived: what was ordered, less cancelled,
 Every fact only adds to one of these sums; so facts may come in any order and end in the same state.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -120,10 +119,10 @@ def place(
 def hold(stock: Stock, reservation: Reservation, cause: Cause) -> Held | Short | None:
     """Reserve what every line wants if the shop may sell all of it, else nothing. None when nothing is left."""
     assert reservation.shop is not None
-    wanted: Counter[str] = Counter()
+    wanted: dict[str, int] = {}
     left = []
     for line in reservation.lines.values():
-        wanted[line.sku] += line.wanted
+        wanted[line.sku] = wanted.get(line.sku, 0) + line.wanted
         if line.ordered > line.cancelled:
             left.append(Quantity(line.line_id, line.sku, line.ordered - line.cancelled))
     if not left:

@@ -1,7 +1,8 @@
 """Channel orders: every telling is kept, and the order made of it is placed as soon as nothing stops that."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from oms_events.contracts.intake import ChannelOrderReceived
@@ -12,10 +13,19 @@ from oms_orders.adapters import listings, orders, records
 from oms_orders.adapters.records import Telling
 from oms_orders.app.book import Book
 from oms_orders.app.facts import tell
-from oms_orders.domain.holds import DEFAULT_AUDIT
+from oms_orders.domain.holds import DEFAULT_AUDIT, AuditRule
 from oms_orders.domain.intake import receive, receive_again
 
 _NAME = ChannelOrderReceived.__name__
+Told = Received[ChannelOrderReceived]
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What is to be known of a shop to judge its orders."""
+
+    skus: Mapping[str, str]
+    audit: AuditRule
 
 
 async def on_channel_order_received(received: Batch[ChannelOrderReceived], work: Work) -> None:
@@ -35,27 +45,35 @@ async def on_channel_order_received(received: Batch[ChannelOrderReceived], work:
     early = await _early_facts(ids - book.orders.keys(), work)
 
     for one in fresh:
-        order_id, sold, cause = one.event.order_id, one.event.order, book.cause(one.meta)
-        shop = (sold.channel, sold.shop)
-        detail: dict[str, object] = {"version": sold.version}
-        known = book.orders.get(order_id)
-        audit, mapped = audits.get(shop, DEFAULT_AUDIT), skus.get(shop, {})
-        if known is None:
-            order = receive(order_id, sold, mapped, cause, audit=audit)
-            book.add(order)
-            waited = [(fact, tell(order, fact.event, book.cause(fact.meta))) for fact in early.get(order_id, ())]
+        name = (one.event.order.channel, one.event.order.shop)
+        shop = Shop(skus.get(name, {}), audits.get(name, DEFAULT_AUDIT))
+        if one.event.order_id in book.orders:
+            _hear_again(book, one, shop)
         else:
-            order, waited = known, []
-            detail["note"] = receive_again(order, sold, mapped, cause, audit=audit)
-            if order_id not in book.new:
-                book.retold[order_id] = order
-        book.record(order, one.meta, cause, _NAME, detail)
-        for fact, said in waited:
-            book.note(order_id, fact.meta, type(fact.event).__name__, {"early": True, **said})
+            _hear_first(book, one, shop, early.get(one.event.order_id, ()))
     await book.save()
 
 
-async def _first_tellings(received: Batch[ChannelOrderReceived], work: Work) -> list[Received[ChannelOrderReceived]]:
+def _hear_first(book: Book, one: Told, shop: Shop, early: Sequence[Received[Event]]) -> None:
+    """An order begins. What came before it is told to it before anything is concluded."""
+    order_id, cause = one.event.order_id, book.cause(one.meta)
+    order = receive(order_id, one.event.order, shop.skus, cause, audit=shop.audit)
+    book.add(order)
+    waited = [(fact, tell(order, fact.event, book.cause(fact.meta))) for fact in early]
+    book.record(order, one.meta, cause, _NAME, {"version": order.channel_version})
+    for fact, said in waited:
+        book.note(order_id, fact.meta, type(fact.event).__name__, {"early": True, **said})
+
+
+def _hear_again(book: Book, one: Told, shop: Shop) -> None:
+    order, cause = book.orders[one.event.order_id], book.cause(one.meta)
+    note = receive_again(order, one.event.order, shop.skus, cause, audit=shop.audit)
+    book.record(order, one.meta, cause, _NAME, {"version": one.event.order.version, "note": note})
+    if order.order_id not in book.new:
+        book.retold[order.order_id] = order
+
+
+async def _first_tellings(received: Batch[ChannelOrderReceived], work: Work) -> list[Told]:
     """The tellings that say something not heard before. All are kept as they came."""
     tellings = []
     for one in received:
