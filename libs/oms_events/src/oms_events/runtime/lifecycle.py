@@ -56,8 +56,11 @@ class Runtime:
         self._sink = sink or KafkaSink(settings, client_id=f"oms-{service.name}")
         self.publisher = Publisher(self._sink, Lane(self.engine))
         self.relay = Relay(sink=self._sink, lane=Lane(self.engine), publisher=self.publisher, settings=settings)
+        # A batch runs several handlers in one transaction, so no order of locking fits all: within a process the
+        # consumer and the timed work take turns, or they would meet in deadlocks.
+        turn = asyncio.Lock()
         self.sweeper = Sweeper(
-            service, lane=Lane(self.engine), publisher=self.publisher, settings=settings, clock=clock
+            service, lane=Lane(self.engine), publisher=self.publisher, settings=settings, turn=turn, clock=clock
         )
         self.runner = Runner(
             service,
@@ -66,6 +69,7 @@ class Runtime:
             lane=Lane(self.engine),
             publisher=self.publisher,
             settings=settings,
+            turn=turn,
             clock=clock,
         )
         self._started = False

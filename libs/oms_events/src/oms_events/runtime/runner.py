@@ -82,6 +82,7 @@ class Runner:
         lane: Lane,
         publisher: Publisher,
         settings: Settings,
+        turn: asyncio.Lock,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._service = service
@@ -92,7 +93,7 @@ class Runner:
         self._publisher = publisher
         self._settings = settings
         self._clock = clock
-        self._applying = asyncio.Lock()
+        self._applying = turn
         self._positions: dict[Partition, int] = {}
         self._stopping = asyncio.Event()
         self._replay_wanted = asyncio.Event()

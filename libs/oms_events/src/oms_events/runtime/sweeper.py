@@ -37,6 +37,7 @@ class Sweeper:
         lane: Lane,
         publisher: Publisher,
         settings: Settings,
+        turn: asyncio.Lock,
         clock: Callable[[], datetime],
     ) -> None:
         self._service = service
@@ -45,7 +46,7 @@ class Sweeper:
         self._publisher = publisher
         self._settings = settings
         self._clock = clock
-        self._turn = asyncio.Lock()
+        self._turn = turn
 
     async def run(self) -> None:
         """Work until cancelled."""

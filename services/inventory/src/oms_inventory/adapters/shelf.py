@@ -2,7 +2,8 @@
 
 Locks are taken in one order everywhere: orders first, then the channel rules, then pools by SKU. A pool's lock
 covers the stock rows and shop counters of its SKU, which nobody changes without it. So a hot SKU is locked once
-per batch, and batches wait for, but never deadlock on, each other.
+per batch, and batches wait for each other instead of deadlocking. The one exception is a SKU met for the first
+time by two batches at once: its pool is created after others are locked, and the runtime repeats the loser.
 """
 
 from collections.abc import Collection, Iterable

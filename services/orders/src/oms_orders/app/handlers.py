@@ -152,7 +152,7 @@ async def place_mapped_orders(work: Work) -> None:
         return
     book = Book(work, await orders.load(work.connection, waiting))
     for order_id, order in book.orders.items():
-        meta = origin(SOURCE, "listings-mapped", str(order_id), *sorted(waiting[order_id]), at=order.received_at)
+        meta = origin(SOURCE, "listings-mapped", str(order_id), str(order.version), at=order.received_at)
         cause = book.cause(meta)
         map_listings(order, waiting[order_id], cause)
         book.record(order, meta, cause, "ListingsMapped", {"skus": waiting[order_id]})

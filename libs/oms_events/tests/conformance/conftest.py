@@ -1,0 +1,62 @@
+"""Fixtures: the counting service's kit, on the broker in memory and on Kafka."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from oms_events import registry
+from oms_events.registry import Topic
+from oms_events.runtime.kafka import ensure_topics
+from oms_events.runtime.tables import create_messaging_v1
+from oms_events.testing.fixtures import MakeDatabase
+
+from .kit import DECLARED, PARTITIONS, TABLE, Kit, Noted, Stepped
+
+
+@pytest.fixture(scope="session")
+def messaging_database(make_database: MakeDatabase) -> str:
+    """A database with the messaging tables and the service's own, to be copied."""
+    url = make_database("conformance_template")
+
+    async def create() -> None:
+        engine = create_async_engine(url)
+        async with engine.begin() as connection:
+            await connection.run_sync(lambda c: create_messaging_v1(Operations(MigrationContext.configure(c))))
+            await connection.execute(text(TABLE))
+        await engine.dispose()
+
+    asyncio.run(create())
+    return url
+
+
+@pytest.fixture
+def declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's events are known, on topics of its own."""
+    run = uuid.uuid4().hex[:8]
+    for type_, model in DECLARED.items():
+        monkeypatch.setitem(registry._events, type_, model)
+        monkeypatch.setattr(model, "topic", Topic(f"{model.topic.name[:-3]}-{run}.v1", key="counter"))
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.integration)])
+def bootstrap(request: pytest.FixtureRequest) -> str | None:
+    """The broker's address; None for the one in memory."""
+    return None if request.param == "memory" else request.getfixturevalue("kafka_bootstrap")
+
+
+@pytest.fixture
+async def kit(
+    declared: None, bootstrap: str | None, messaging_database: str, make_database: MakeDatabase
+) -> AsyncIterator[Kit]:
+    url = await asyncio.to_thread(make_database, "conformance", template=messaging_database)
+    if bootstrap:
+        await ensure_topics(bootstrap, [Stepped.topic, Noted.topic], partitions=PARTITIONS)
+    kit = Kit(url, bootstrap)
+    yield kit
+    await kit.close()

@@ -1,0 +1,172 @@
+"""What cannot be applied is set aside with all that waits behind it, and applied in order once it can be."""
+
+import json
+
+import pytest
+
+from oms_events.codec import Record
+from oms_events.registry import MAX_RECORD_BYTES
+from oms_events.runtime import dead_letters
+
+from .kit import Kit, Stepped, expected_of, record_of, steps_of, until
+
+
+async def poisoned(kit: Kit) -> dict[str, list[int]]:
+    """Three counters of five steps; the second step of one cannot be digested. Answers what should come through."""
+    kit.counting.poison = {("c1", 1)}
+    steps = steps_of(counters=3, each=5)
+    await kit.append(*steps)
+    return expected_of(steps) | {"c1": [0]}
+
+
+async def until_letters(kit: Kit, *expected: tuple[str, str]) -> None:
+    async def there() -> bool:
+        return await kit.letters() == list(expected)
+
+    await until(there)
+
+
+DEAD = (("c1", "dead"), ("c1", "parked"), ("c1", "parked"), ("c1", "parked"))
+
+
+async def test_one_bad_event_stops_its_key_only(kit: Kit) -> None:
+    through = await poisoned(kit)
+    async with kit.runtime().running():
+        await kit.until_steps(through)
+        await until_letters(kit, *DEAD)
+        await kit.append(Stepped(counter="c1", seq=5), Stepped(counter="c0", seq=5))
+        await kit.until_steps(through | {"c0": [0, 1, 2, 3, 4, 5]})
+        await until_letters(kit, *DEAD, ("c1", "parked"))
+
+
+async def test_a_replay_applies_the_letter_and_what_waits_behind_it_in_order(kit: Kit) -> None:
+    through = await poisoned(kit)
+    async with kit.runtime().running():
+        await until_letters(kit, *DEAD)
+        kit.counting.poison.clear()
+        await ask_for_replay(kit)
+        await kit.until_steps(through | {"c1": [0, 1, 2, 3, 4]})
+        await kit.append(Stepped(counter="c1", seq=5))
+        await kit.until_steps(through | {"c1": [0, 1, 2, 3, 4, 5]})
+    assert {state for _, state in await kit.letters()} == {"replayed"}
+
+
+async def test_what_is_parked_after_the_replay_was_asked_for_is_applied_too(kit: Kit) -> None:
+    await poisoned(kit)
+    async with kit.runtime().running():
+        await until_letters(kit, *DEAD)
+    kit.counting.poison.clear()
+    await ask_for_replay(kit)
+    # Nobody replays yet: the next event of the key still finds it blocked.
+    blocked = kit.runtime()
+    await blocked.runner.apply([positioned(record_of(Stepped(counter="c1", seq=5)))])
+    await blocked.engine.dispose()
+    assert (await kit.letters())[-1] == ("c1", "parked")
+    async with kit.runtime().running():
+
+        async def all_taken() -> bool:
+            return (await kit.steps()).get("c1") == [0, 1, 2, 3, 4, 5]
+
+        await until(all_taken)
+    assert {state for _, state in await kit.letters()} == {"replayed"}
+
+
+async def test_a_replay_that_fails_again_is_dead_again_with_all_behind_it(kit: Kit) -> None:
+    await poisoned(kit)
+    async with kit.runtime().running():
+        await until_letters(kit, *DEAD)
+        kit.counting.poison = {("c1", 2)}
+        await ask_for_replay(kit)
+        await until_letters(kit, ("c1", "replayed"), ("c1", "dead"), ("c1", "parked"), ("c1", "parked"))
+    assert (await kit.steps())["c1"] == [0, 1]
+
+
+async def test_a_discarded_letter_is_left_out(kit: Kit) -> None:
+    through = await poisoned(kit)
+    async with kit.runtime().running():
+        await until_letters(kit, *DEAD)
+        async with kit.engine.begin() as connection:
+            assert await dead_letters.discard(connection, await kit.letter_id("c1"), by="test") == 1
+        await ask_for_replay(kit)
+        await kit.until_steps(through | {"c1": [0, 2, 3, 4]})
+    assert (await kit.letters())[0] == ("c1", "discarded")
+
+
+async def ask_for_replay(kit: Kit) -> None:
+    letter_id = await kit.letter_id("c1")
+    async with kit.engine.begin() as connection:
+        assert await dead_letters.replay(connection, letter_id) > 0
+
+
+def positioned(record: Record) -> Record:
+    """As fetched, from a place no other record has."""
+    return Record(record.topic, record.key, record.value, record.headers, 0, 10**6, 0)
+
+
+def header(record: Record, name: str, value: bytes) -> Record:
+    kept = [(known, said) for known, said in record.headers if known != name]
+    return Record(record.topic, record.key, record.value, [*kept, (name, value)])
+
+
+def structured(record: Record, document: bytes) -> Record:
+    return Record(record.topic, record.key, document, [("content-type", b"application/cloudevents+json")])
+
+
+GOOD = record_of(Stepped(counter="bad", seq=0))
+BEYOND_TEXT = {
+    "type": "a\x00\ud800",
+    "id": "8f3c1f0a-5d0e-5c3b-9a53-0d6f2a6e7b11",
+    "source": "/test",
+    "time": "2026-01-01T00:00:00Z",
+    "data": {},
+}
+UNREADABLE = {
+    "not JSON": Record(GOOD.topic, GOOD.key, b"\x00\xff", GOOD.headers),
+    "no value": Record(GOOD.topic, GOOD.key, None, GOOD.headers),
+    "breaks the contract": Record(GOOD.topic, GOOD.key, b'{"counter": "bad"}', GOOD.headers),
+    "id is no id": header(GOOD, "ce_id", b"17"),
+    "nested without end": structured(GOOD, b'{"data": ' + b"[" * 100_000),
+    "a header of zero bytes": header(header(GOOD, "ce_id", b"\x00"), "other\x00", b"\x00"),
+    "a type that no text column holds": structured(GOOD, json.dumps(BEYOND_TEXT).encode()),
+}
+
+
+@pytest.mark.parametrize("how", UNREADABLE)
+async def test_a_record_nobody_can_read_is_set_aside(kit: Kit, how: str) -> None:
+    bad = UNREADABLE[how]
+    async with kit.runtime().running():
+        await kit.append_records(Record(Stepped.topic.name, bad.key, bad.value, bad.headers))
+        await kit.append(Stepped(counter="good", seq=0))
+        await kit.until_steps({"good": [0]})
+        await until_letters(kit, ("bad", "dead"))
+
+
+async def test_a_key_that_no_text_column_holds_is_set_aside_too(kit: Kit) -> None:
+    record = record_of(Stepped(counter="bad", seq=0))
+    async with kit.runtime().running():
+        await kit.append_records(Record(record.topic, b"\x00\xff", b"", record.headers))
+        await kit.append(Stepped(counter="good", seq=0))
+        await kit.until_steps({"good": [0]})
+
+        async def buried() -> bool:
+            return [state for _, state in await kit.letters()] == ["dead"]
+
+        await until(buried)
+
+
+async def test_an_event_too_large_to_publish_is_refused_when_it_is_emitted(kit: Kit) -> None:
+    # The answer carries the padding too, and its own fields on top.
+    room = MAX_RECORD_BYTES - len(Stepped(counter="big", seq=0).model_dump_json()) - 2
+    limit = Stepped(counter="big", seq=0, padding="x" * room)
+    async with kit.runtime().running():
+        await kit.append(limit)
+        await kit.until_steps({"big": [0]})
+    too_large = kit.runtime()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("oms_events.codec.MAX_RECORD_BYTES", 1000)
+        record = record_of(Stepped(counter="small", seq=0))
+        fat = Stepped(counter="fat", seq=0, padding="x" * 2000).model_dump_json().encode()
+        await too_large.runner.apply([positioned(Record(record.topic, b"fat", fat, record.headers))])
+    await too_large.engine.dispose()
+    assert await kit.letters() == [("fat", "dead")]
+    assert (await kit.steps()).get("fat") is None
