@@ -13,7 +13,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, fo
 
 from oms_events.codec import Record
 from oms_events.registry import Topic
-from oms_events.runtime.ports import Partition
+from oms_events.runtime.ports import Partition, SendOvertaken
 from oms_events.runtime.settings import Settings
 
 log = structlog.get_logger()
@@ -121,6 +121,11 @@ class KafkaSink:
         self._client_id = client_id
         self._producer: AIOKafkaProducer | None = None
         self._lock = asyncio.Lock()
+        self._generation = 0
+
+    @property
+    def generation(self) -> int:
+        return self._generation
 
     async def start(self) -> None:
         await self._ready()
@@ -142,8 +147,10 @@ class KafkaSink:
                 self._producer = producer
             return self._producer
 
-    async def send(self, records: Sequence[Record]) -> Awaitable[None]:
+    async def send(self, records: Sequence[Record], *, generation: int | None = None) -> Awaitable[None]:
         producer = await self._ready()
+        if generation not in {None, self._generation}:
+            raise SendOvertaken("a send before this one failed")
         try:
             if len(records) < _WORTH_BATCHING:
                 acks = [await producer.send(r.topic, value=r.value, key=r.key, headers=r.headers) for r in records]
@@ -167,6 +174,7 @@ class KafkaSink:
             still_in_use = self._producer is producer
             if still_in_use:
                 self._producer = None
+                self._generation += 1
         if still_in_use:
             await producer.stop()
 

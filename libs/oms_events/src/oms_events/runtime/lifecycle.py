@@ -52,21 +52,22 @@ class Runtime:
         self.settings = settings
         self.roles = settings.active_roles()
         self.engine = build_engine(settings, name=f"oms-{service.name}")
+        self._lanes: list[Lane] = []
         self._clock = clock
         self._sink = sink or KafkaSink(settings, client_id=f"oms-{service.name}")
-        self.publisher = Publisher(self._sink, Lane(self.engine))
-        self.relay = Relay(sink=self._sink, lane=Lane(self.engine), publisher=self.publisher, settings=settings)
+        self.publisher = Publisher(self._sink, self._lane())
+        self.relay = Relay(sink=self._sink, lane=self._lane(), publisher=self.publisher, settings=settings)
         # A batch runs several handlers in one transaction, so no order of locking fits all: within a process the
         # consumer and the timed work take turns, or they would meet in deadlocks.
         turn = asyncio.Lock()
         self.sweeper = Sweeper(
-            service, lane=Lane(self.engine), publisher=self.publisher, settings=settings, turn=turn, clock=clock
+            service, lane=self._lane(), publisher=self.publisher, settings=settings, turn=turn, clock=clock
         )
         self.runner = Runner(
             service,
             source=source
             or KafkaSource(settings, group=service.group, topics=[topic.name for topic in service.topics()]),
-            lane=Lane(self.engine),
+            lane=self._lane(),
             publisher=self.publisher,
             settings=settings,
             turn=turn,
@@ -75,6 +76,17 @@ class Runtime:
         self._started = False
         self._tasks: list[asyncio.Task[None]] = []
         self._consuming: asyncio.Task[None] | None = None
+
+    def _lane(self) -> Lane:
+        lane = Lane(self.engine)
+        self._lanes.append(lane)
+        return lane
+
+    async def close(self) -> None:
+        """Give all connections back. For a runtime that was started, stopping does it."""
+        for lane in self._lanes:
+            await lane.close()
+        await self.engine.dispose()
 
     # --- what the API works with ----------------------------------------------------------------------------
 
@@ -172,7 +184,7 @@ class Runtime:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._sink.stop()
-        await self.engine.dispose()
+        await self.close()
 
 
 async def _until_reachable(step: Callable[[], Awaitable[None]], what: str) -> None:

@@ -49,12 +49,21 @@ _BACKLOG = text(
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What a new row counts on: these rows are published before it, unless the sink's generation changes."""
+
+    mine: Collection[int]
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ticket:
-    """One outbox row. `behind`: an unpublished row of someone else holds events of the same keys."""
+    """One outbox row. `behind`: a row it cannot count on holds events of the same keys."""
 
     row_id: int
     records: Sequence[Record]
     behind: bool
+    generation: int
 
 
 def _headers_to_text(record: Record) -> str:
@@ -65,8 +74,8 @@ def _headers_from_text(headers: str) -> list[tuple[str, bytes]]:
     return [(name, value.encode()) for name, value in json.loads(headers)]
 
 
-async def store(connection: AsyncConnection, records: Sequence[Record], *, mine: Collection[int]) -> Ticket | None:
-    """Write records as one row. `mine` are rows this process is publishing already, in order, itself."""
+async def store(connection: AsyncConnection, records: Sequence[Record], standing: Standing) -> Ticket | None:
+    """Write records as one row."""
     if not records:
         return None
     row = (
@@ -77,24 +86,25 @@ async def store(connection: AsyncConnection, records: Sequence[Record], *, mine:
                 "keys": [(record.key or b"").decode() for record in records],
                 "headers": [_headers_to_text(record) for record in records],
                 "payloads": [record.value for record in records],
-                "mine": list(mine),
+                "mine": list(standing.mine),
             },
         )
     ).one()
-    return Ticket(row.id, records, row.behind)
+    return Ticket(row.id, records, row.behind, standing.generation)
 
 
-async def pending(connection: AsyncConnection, *, mine: Collection[int], age_s: float, page: int) -> list[Ticket]:
-    """Rows that their writer has left behind, oldest first."""
+async def pending(
+    connection: AsyncConnection, *, mine: Collection[int], age_s: float, page: int
+) -> list[tuple[int, list[Record]]]:
+    """Rows that their writer has left behind, with their records, oldest first."""
     rows = await connection.execute(_PENDING, {"mine": list(mine), "age_s": age_s, "page": page})
     return [
-        Ticket(
+        (
             row.id,
             [
                 Record(topic, key.encode(), payload, _headers_from_text(headers))
                 for topic, key, headers, payload in zip(row.topics, row.keys, row.headers, row.payloads, strict=True)
             ],
-            behind=False,
         )
         for row in rows
     ]
@@ -114,13 +124,14 @@ async def backlog(connection: AsyncConnection) -> tuple[int, float]:
 class Publisher:
     """Publishes this process's committed rows from memory, in commit order, without waiting for the relay.
 
-    A row that may not be published yet (something older of its keys waits) or that failed is left to the relay.
+    A row that may not be published yet (something older of its keys waits) or that failed is left to the relay, and
+    so is every row stored while a failed one still seemed on its way: it could overtake it.
     """
 
     def __init__(self, sink: RecordSink, lane: Lane) -> None:
         self._sink = sink
         self._lane = lane
-        self._in_flight: dict[int, None] = {}
+        self._in_flight: dict[int, int] = {}
         self._queue: asyncio.Queue[Ticket] = asyncio.Queue()
         self._sent: list[int] = []
         self._swept = asyncio.Event()
@@ -131,10 +142,15 @@ class Publisher:
         """Rows this process is publishing or has published and not yet deleted."""
         return list(self._in_flight)
 
+    def standing(self) -> Standing:
+        """What a row stored now may count on."""
+        current = self._sink.generation
+        return Standing([row for row, generation in self._in_flight.items() if generation == current], current)
+
     def submit(self, ticket: Ticket | None) -> None:
         """Publish a committed row. Returns at once."""
-        if ticket is not None and not ticket.behind:
-            self._in_flight[ticket.row_id] = None
+        if ticket is not None and not ticket.behind and ticket.generation == self._sink.generation:
+            self._in_flight[ticket.row_id] = ticket.generation
             self._queue.put_nowait(ticket)
 
     async def run(self) -> None:
@@ -153,7 +169,7 @@ class Publisher:
         while True:
             ticket = await self._queue.get()
             try:
-                ack = await self._sink.send(ticket.records)
+                ack = await self._sink.send(ticket.records, generation=ticket.generation)
             except Exception as error:  # noqa: BLE001 - whatever it is, the row stays and the relay takes it
                 self._leave(ticket, error)
                 continue

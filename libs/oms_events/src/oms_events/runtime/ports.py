@@ -15,6 +15,10 @@ class Partition:
     number: int
 
 
+class SendOvertaken(ConnectionError):
+    """A send before this one failed; this one must not arrive first."""
+
+
 class RecordSource(Protocol):
     """Where one member of a consumer group reads.
 
@@ -44,14 +48,23 @@ class RecordSource(Protocol):
 
 
 class RecordSink(Protocol):
-    """Where records are appended durably (`acks=all`), each key's in order."""
+    """Where records are appended durably (`acks=all`), each key's in order as long as no send fails."""
+
+    @property
+    def generation(self) -> int:
+        """Grows with every failed send, before the failure is told: whoever counted on what was sent in an earlier
+        generation must not go on as if it had arrived."""
+        ...
 
     async def start(self) -> None:
         """Connect."""
         ...
 
-    async def send(self, records: Sequence[Record]) -> Awaitable[None]:
-        """Queue records in order; the answer completes when all are durable, or raises."""
+    async def send(self, records: Sequence[Record], *, generation: int | None = None) -> Awaitable[None]:
+        """Queue records in order; the answer completes when all are durable, or raises.
+
+        With a `generation` that is not the current one nothing is queued. Raises SendOvertaken then.
+        """
         ...
 
     async def stop(self) -> None:

@@ -62,13 +62,13 @@ class Relay:
     async def _publish_locked(self, connection: AsyncConnection) -> bool:
         if not (await connection.execute(_LOCK, {"lock_id": _LOCK_ID})).scalar_one():
             return False
-        tickets = await outbox.pending(
+        rows = await outbox.pending(
             connection, mine=self._publisher.mine(), age_s=self._settings.relay_age_s, page=_PAGE
         )
-        if not tickets:
+        if not rows:
             return False
-        ack = await self._sink.send([record for ticket in tickets for record in ticket.records])
+        ack = await self._sink.send([record for _, records in rows for record in records])
         await ack
-        await outbox.delete(connection, [ticket.row_id for ticket in tickets])
-        log.info("relay published rows left behind", rows=len(tickets))
-        return len(tickets) == _PAGE
+        await outbox.delete(connection, [row_id for row_id, _ in rows])
+        log.info("relay published rows left behind", rows=len(rows))
+        return len(rows) == _PAGE

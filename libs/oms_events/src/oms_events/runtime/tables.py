@@ -39,7 +39,9 @@ outbox = Table(
     "outbox",
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
-    _now("created_at"),
+    # The moment of insertion, not of the transaction's start: the relay takes rows by age, and a key's rows must not
+    # look old enough in another order than they were written.
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     # One row carries what one transaction published, as parallel arrays: final bytes, never encoded again.
     Column("topics", ARRAY(Text), nullable=False),
     Column("keys", ARRAY(Text), nullable=False),

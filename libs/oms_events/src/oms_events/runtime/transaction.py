@@ -20,5 +20,5 @@ async def transaction(begin: Begin, publisher: Publisher, *, source: str, now: d
         work = Work(connection, source=source, now=now)
         yield work
         await work.save_schedule()
-        ticket = await outbox.store(connection, work.records(), mine=publisher.mine())
+        ticket = await outbox.store(connection, work.records(), publisher.standing())
     publisher.submit(ticket)

@@ -35,13 +35,15 @@ START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 class CollectingSink:
     """A record sink that keeps what it is sent."""
 
+    generation = 0
+
     def __init__(self) -> None:
         self.records: list[Record] = []
 
     async def start(self) -> None:
         """Nothing to connect to."""
 
-    async def send(self, records: Sequence[Record]) -> Awaitable[None]:
+    async def send(self, records: Sequence[Record], *, generation: int | None = None) -> Awaitable[None]:  # noqa: ARG002
         self.records.extend(records)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.set_result(None)
@@ -76,7 +78,7 @@ class Scenario:
             publishing.cancel()
             await asyncio.gather(publishing, return_exceptions=True)
             await self.client.aclose()
-            await self.runtime.engine.dispose()
+            await self.runtime.close()
 
     def record(self, event: Event, *, meta: EventMeta | None = None) -> Record:
         """An event as Kafka would hand it over. Without `meta` it is one that nobody saw before."""
