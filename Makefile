@@ -48,7 +48,8 @@ clean: ## stop the system and remove all that it made
 	@find . -name __pycache__ -o -name '*.egg-info' | xargs rm -rf
 
 test: install ## every level of tests, on a real broker and database
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto -m "not e2e"
+	@$(BIN)/python -m pytest -m e2e
 
 test-fast: install ## the levels that start no processes of the system
 	@$(BIN)/python -m pytest -m "not e2e and not integration"
@@ -71,4 +72,4 @@ contracts: install ## regenerated contracts equal the committed ones and break n
 	@$(BIN)/oms-events check --out contracts
 
 bench: install ## measure speed and memory (JSON=path for figures as JSON)
-	@$(BIN)/python bench/run.py $(if $(JSON),--json $(JSON))
+	@$(BIN)/python -m bench.run $(if $(JSON),--json $(JSON))

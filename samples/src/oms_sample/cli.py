@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from oms_local.errors import LaunchError
+from oms_local.signals import until_told_to_stop
 from oms_local.system import Options, running_system
 from oms_sample import audit, hops, measure, summary
 from oms_sample.book import Book, BookError
@@ -21,7 +22,7 @@ from oms_sample.endpoints import Endpoints, NotRunning
 from oms_sample.play import Settings, Stalled, prepare
 
 SLICE = Path(__file__).parents[2] / "uci_online_retail" / "slice.csv.gz"
-UNSOUND, UNUSABLE = 1, 2
+UNSOUND, UNUSABLE, INTERRUPTED = 1, 2, 130
 
 EXAMPLE_ORDER = {
     "channel": "uci",
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(asyncio.run(options.command(options)))
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except (BookError, NotRunning, LaunchError, Refused, Unavailable, Stalled) as failure:
         console.print(f"oms-sample: {failure}", style="red", markup=False)
         return UNUSABLE
@@ -57,15 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def run(options: argparse.Namespace) -> int:
     """Start the system, play, and keep serving until Ctrl-C unless told to exit."""
-    book = _book(options)
-    async with running_system(Options(run_dir=options.run_dir, log_level="WARNING"), report=_report) as system:
-        endpoints = Endpoints.of(system)
-        code = await _play(endpoints, book, options)
-        if options.exit:
-            return code
-        _invite(endpoints, options.run_dir)
-        await asyncio.Event().wait()
-        return code
+    book, code = _book(options), INTERRUPTED
+
+    async def serve() -> None:
+        nonlocal code
+        async with running_system(Options(run_dir=options.run_dir, log_level="WARNING"), report=_report) as system:
+            endpoints = Endpoints.of(system)
+            code = await _play(endpoints, book, options)
+            if not options.exit:
+                _invite(endpoints, options.run_dir)
+                await asyncio.Event().wait()
+
+    await until_told_to_stop(serve, _report)
+    return code
 
 
 async def play(options: argparse.Namespace) -> int:

@@ -213,6 +213,13 @@ class Kit:
         async with self.engine.connect() as connection:
             return int((await connection.execute(text("select count(*) from outbox"))).scalar_one())
 
+    async def somebody_waits_for_a_lock(self) -> bool:
+        async with self.engine.connect() as connection:
+            waiting = (
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+            )
+            return bool((await connection.execute(text(waiting))).scalar_one())
+
     async def notes(self, count: int) -> dict[str, list[int]]:
         """What was published, each event once, in the order of the log."""
         records = await self._read(Noted.topic.name, count)
@@ -290,4 +297,4 @@ async def crashing(runtime: Runtime) -> AsyncIterator[Runtime]:
         for task in runtime._tasks:
             task.cancel()
         await asyncio.gather(*runtime._tasks, return_exceptions=True)
-        await runtime.engine.dispose()
+        await runtime.close()

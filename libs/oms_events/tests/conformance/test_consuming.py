@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from oms_events.codec import Record
+from oms_events.testing.memory_broker import CALM
 
 from .kit import Counting, Ignored, Kit, Stepped, crashing, expected_of, record_of, steps_of, until
 
@@ -23,10 +24,11 @@ async def test_what_waits_is_taken_in_batches(kit: Kit) -> None:
     async with kit.runtime().running():
         await kit.until_steps(expected_of(steps))
     assert len(kit.counting.batches) < len(steps) / 2
+    kit.counting.batches.clear()
     async with kit.runtime(batch_max_records=3).running():
         await kit.append(*(Stepped(counter="more", seq=seq) for seq in range(9)))
         await kit.until_steps(expected_of(steps) | {"more": list(range(9))})
-    assert max(kit.counting.batches[-9:]) <= 3
+    assert max(kit.counting.batches) <= 3
 
 
 async def test_errors_that_pass_are_waited_out(kit: Kit) -> None:
@@ -56,7 +58,7 @@ async def test_stopping_finishes_the_batch_in_hand_and_says_how_far_it_came(kit:
     steps = steps_of(counters=1, each=5)
     await kit.append(*steps)
     kit.counting.hold = asyncio.Event()
-    async with kit.runtime(commit_interval_s=600.0).running():
+    async with kit.runtime(commit_interval_s=1e9).running():
         await kit.counting.entered.wait()
         asyncio.get_running_loop().call_later(0.05, kit.counting.hold.set)
     told = await kit.steps()
@@ -101,9 +103,11 @@ async def test_members_come_and_go_in_the_middle(kit: Kit) -> None:
 
 
 async def test_after_a_crash_everything_is_read_again_and_applied_once(kit: Kit) -> None:
+    if kit.memory:
+        kit.memory.manners = CALM  # a rebalance would commit
     steps = steps_of(counters=8, each=4)
     await kit.append(*steps)
-    async with crashing(kit.runtime("a", commit_interval_s=600.0)):
+    async with crashing(kit.runtime("a", commit_interval_s=1e9)):
         await kit.until_steps(expected_of(steps))
     before = _duplicates(kit)
     async with kit.runtime("a").running():

@@ -12,7 +12,7 @@ async def schedule(kit: Kit, *keys: str) -> None:
     async with runtime.transaction() as work:
         for key in keys:
             work.schedule("bell", key, datetime.now(UTC) - timedelta(seconds=1))
-    await runtime.engine.dispose()
+    await runtime.close()
 
 
 async def test_two_sweepers_fire_each_deadline_once(kit: Kit) -> None:

@@ -98,7 +98,7 @@ async def test_the_relay_publishes_what_a_dead_process_left(kit: Kit) -> None:
     dead = kit.runtime()
     for seq in range(3):
         await note(dead, "c", seq)
-    await dead.engine.dispose()
+    await dead.close()
     assert await kit.outbox() == 3
     async with kit.runtime().running():
         assert await kit.notes(3) == {"c": [0, 1, 2]}
@@ -130,6 +130,7 @@ async def test_a_transaction_open_while_a_send_fails_does_not_overtake_it(kit: K
         async with runtime.engine.begin() as blocker:
             await blocker.execute(text("lock table outbox in share mode"))
             late = asyncio.create_task(note(runtime, "c", 1))
+            await until(kit.somebody_waits_for_a_lock)
             sink.failures = 1
             sink.held.set()
 
@@ -165,7 +166,7 @@ async def test_a_row_written_early_by_a_long_transaction_waits_for_those_before_
         await slow.connection.execute(text("select 1"))
         await note(dead, "c", 0)
         slow.emit(Noted(counter="c", seq=1), cause=origin("/test", "slow", at=NOW))
-    await dead.engine.dispose()
+    await dead.close()
     async with kit.engine.connect() as connection:
         rows = await connection.execute(text("select created_at from outbox order by id"))
         ages = list(rows.scalars())

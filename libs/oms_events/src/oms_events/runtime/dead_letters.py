@@ -65,7 +65,16 @@ _REQUESTED = text(
      where consumer = :consumer and state = 'replaying' and closed_at is null order by id limit :limit for update
     """
 )
-_CLOSE = text("update dead_letters set state = 'replayed', closed_at = now() where id = any(cast(:ids as bigint[]))")
+_CLOSE = text("update dead_letters set state = 'replayed', closed_at = now() where id = :id")
+_FOLLOW = text(
+    """
+    update dead_letters as parked set state = 'replaying'
+     where parked.consumer = :consumer and parked.key = :key and parked.state = 'parked' and parked.closed_at is null
+       and not exists (select 1 from dead_letters as dead
+                        where dead.consumer = :consumer and dead.key = :key and dead.state = 'dead'
+                          and dead.closed_at is null and dead.id < parked.id)
+    """
+)
 _FAILED = text("update dead_letters set state = 'dead', reason = :reason, detail = :detail where id = :id")
 _PARK_AGAIN = text(
     """
@@ -99,7 +108,12 @@ class Requested:
 
 def key_of(record: Record) -> str:
     """The key that later records wait for."""
-    return (record.key or b"").decode(errors="replace")
+    return _storable((record.key or b"").decode(errors="replace"))
+
+
+def _storable(said: str) -> str:
+    """A text without what no text column holds: zero bytes and lone surrogates. Letters must always find room."""
+    return said.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
 def describe(error: BaseException) -> tuple[str, str]:
@@ -121,16 +135,18 @@ async def bury(connection: AsyncConnection, consumer: str, letters: Sequence[Dea
         {
             "consumer": consumer,
             "event_ids": [letter.event_id for letter in letters],
-            "event_types": [letter.event_type for letter in letters],
+            "event_types": [letter.event_type and _storable(letter.event_type) for letter in letters],
             "keys": [key_of(record) for record in records],
             "states": [letter.state for letter in letters],
-            "reasons": [letter.reason for letter in letters],
-            "details": [letter.detail for letter in letters],
+            "reasons": [_storable(letter.reason) for letter in letters],
+            "details": [_storable(letter.detail) for letter in letters],
             "topics": [record.topic for record in records],
             "partitions": [record.partition for record in records],
             "offsets": [record.offset for record in records],
             "headers": [
-                json.dumps([[name, value.decode(errors="replace")] for name, value in record.headers])
+                json.dumps(
+                    [[_storable(name), _storable(value.decode(errors="replace"))] for name, value in record.headers]
+                )
                 for record in records
             ],
             "payloads": [record.value for record in records],
@@ -158,16 +174,18 @@ async def requested(connection: AsyncConnection, consumer: str, *, limit: int = 
     ]
 
 
-async def close_replayed(connection: AsyncConnection, ids: Sequence[int]) -> None:
-    """Mark letters as applied, in the transaction that applied them."""
-    await connection.execute(_CLOSE, {"ids": list(ids)})
+async def close_replayed(connection: AsyncConnection, consumer: str, letter: Requested) -> None:
+    """Mark a letter as applied, in the transaction that applied it. What was parked behind its key since the replay
+    was asked for comes next: nobody else would ask for it."""
+    await connection.execute(_CLOSE, {"id": letter.id})
+    await connection.execute(_FOLLOW, {"consumer": consumer, "key": letter.key})
 
 
 async def failed_again(connection: AsyncConnection, consumer: str, letter: Requested, error: BaseException) -> None:
     """A replay failed: the letter is dead again and what waits behind it is parked again."""
     reason, detail = describe(error)
     await connection.execute(_PARK_AGAIN, {"consumer": consumer, "key": letter.key})
-    await connection.execute(_FAILED, {"id": letter.id, "reason": reason, "detail": detail})
+    await connection.execute(_FAILED, {"id": letter.id, "reason": _storable(reason), "detail": _storable(detail)})
 
 
 async def open_count(connection: AsyncConnection) -> int:

@@ -35,7 +35,8 @@ class RecordSource(Protocol):
         ...
 
     async def fetch(self, *, max_records: int, timeout_ms: int) -> Sequence[Record]:
-        """Up to `max_records`, each partition's in order; empty when nothing came within the time."""
+        """Up to `max_records`, each partition's in order; empty when nothing came within the time. They belong to the
+        generation that is current when this returns."""
         ...
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:

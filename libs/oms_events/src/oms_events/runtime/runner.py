@@ -106,10 +106,18 @@ class Runner:
     async def run(self) -> None:
         """Consume until `stop`; then finish the batch in hand, commit and leave."""
         await self._source.start(self._on_revoked)
+        waits = backoff()
         try:
             while not self._stopping.is_set():
-                generation = self._source.generation
-                records = await self._gather()
+                try:
+                    generation, records = await self._gather()
+                    waits = backoff()
+                except Exception as error:
+                    if not is_transient(error):
+                        raise
+                    log.warning("fetching will be tried again", group=self._group, error=type(error).__name__)
+                    await asyncio.sleep(next(waits))
+                    continue
                 self.ticked_at = time.monotonic()
                 async with self._applying:
                     if generation == self._source.generation:
@@ -128,14 +136,20 @@ class Runner:
         """Look for dead letters to replay before the next batch."""
         self._replay_wanted.set()
 
-    async def _gather(self) -> Sequence[Record]:
+    async def _gather(self) -> tuple[int, Sequence[Record]]:
+        """Records and the generation they belong to: that at which they came, not at which they were asked for. Those
+        of an earlier one are read again by whoever owns them now; those of a new one would never come again."""
         limit = self._settings.batch_max_records
         records = list(await self._source.fetch(max_records=limit, timeout_ms=_IDLE_FETCH_MS))
+        generation = self._source.generation
         busy = time.monotonic() - self._busy_at < _BUSY_GAP_S
         if records and busy and len(records) < limit and self._settings.batch_window_ms:
             await asyncio.sleep(self._settings.batch_window_ms / 1000)
-            records += await self._source.fetch(max_records=limit - len(records), timeout_ms=0)
-        return records
+            more = await self._source.fetch(max_records=limit - len(records), timeout_ms=0)
+            if generation != self._source.generation:
+                generation, records = self._source.generation, []
+            records += more
+        return generation, records
 
     async def apply(self, records: Sequence[Record]) -> None:
         """Apply records in one transaction, or as few as it takes to set the bad ones aside."""
@@ -171,8 +185,15 @@ class Runner:
     async def _commit(self) -> None:
         positions, self._positions = self._positions, {}
         self._committed_at = time.monotonic()
-        if positions:
+        if not positions:
+            return
+        try:
             await self._source.commit(positions)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("offsets will be committed later", group=self._group, error=type(error).__name__)
+            self._positions = positions
 
     # --- applying a batch -----------------------------------------------------------------------------------
 
@@ -303,7 +324,7 @@ class Runner:
                         raise delivery.error or Undecodable("the record cannot be read")
                     if delivery is not None and delivery.received is not None:
                         await self._handle([delivery.received], work)
-                await dead_letters.close_replayed(work.connection, [letter.id for letter in wanted])
+                    await dead_letters.close_replayed(work.connection, self._group, letter)
 
             error = await self._attempt(again)
             if not current:

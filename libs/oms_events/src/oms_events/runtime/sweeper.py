@@ -1,9 +1,9 @@
 """The sweeper: fires deadlines, runs periodic jobs and keeps the messaging tables small."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 
 import structlog
@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from oms_events.runtime import dead_letters, deadlines, inbox, outbox
 from oms_events.runtime.database import Lane
+from oms_events.runtime.deadlines import Deadline
 from oms_events.runtime.outbox import Publisher
 from oms_events.runtime.retry import backoff, is_transient
 from oms_events.runtime.service import Periodic, Service
@@ -22,6 +23,8 @@ from oms_events.runtime.work import Work
 log = structlog.get_logger()
 
 _PAGE = 500
+_PUT_OFF = timedelta(minutes=5)
+"""How long a deadline waits whose handler fails for a reason that does not pass by itself."""
 _PURGE_INTERVAL_S = 600.0
 _GAUGE_INTERVAL_S = 5.0
 _ONE_AT_A_TIME = text("select pg_try_advisory_xact_lock(hashtext(:name))")
@@ -58,18 +61,56 @@ class Sweeper:
             tasks.create_task(self._repeat(_PURGE_INTERVAL_S, self._purge))
             tasks.create_task(self._repeat(_GAUGE_INTERVAL_S, self._gauges))
 
-    async def fire_due(self) -> None:
-        """Call the handlers of all deadlines that are over."""
+    async def fire_due(self) -> list[str]:
+        """Call the handlers of all deadlines that are over; answers why some were put off.
+
+        A deadline whose handler fails is tried again later and stops no other. Raises errors that pass by themselves.
+        """
+        put_off: list[str] = []
         fired = _PAGE
         while fired == _PAGE:
-            async with self._transaction() as work:
-                due = await deadlines.take_due(work.connection, work.now, page=_PAGE)
-                for kind, group in groupby(sorted(due, key=lambda deadline: deadline.kind), lambda d: d.kind):
-                    if kind in self._handlers:
-                        await self._handlers[kind](list(group), work)
-                    else:
-                        log.error("deadline of a kind nobody handles", kind=kind)
-            fired = len(due)
+            try:
+                fired = await self._fire(page=_PAGE)
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                fired = await self._fire_one_by_one(put_off)
+        return put_off
+
+    async def _fire(self, *, page: int) -> int:
+        """Fire up to so many deadlines in one transaction; answers how many."""
+        async with self._transaction() as work:
+            due = await deadlines.take_due(work.connection, work.now, page=page)
+            await self._handle(due, work)
+        return len(due)
+
+    async def _handle(self, due: Sequence[Deadline], work: Work) -> None:
+        for kind, group in groupby(sorted(due, key=lambda deadline: deadline.kind), lambda d: d.kind):
+            if kind in self._handlers:
+                await self._handlers[kind](list(group), work)
+            else:
+                log.error("deadline of a kind nobody handles", kind=kind)
+
+    async def _fire_one_by_one(self, put_off: list[str]) -> int:
+        """Fire a page of deadlines each alone, putting off those that fail; answers how many there were."""
+        fired = 0
+        while fired < _PAGE:
+            taken: list[Deadline] = []
+            try:
+                async with self._transaction() as work:
+                    taken += await deadlines.take_due(work.connection, work.now, page=1)
+                    await self._handle(taken, work)
+            except Exception as error:
+                if is_transient(error) or not taken:
+                    raise
+                put_off.append(dead_letters.describe(error)[0])
+                log.error("deadline put off", kind=taken[0].kind, key=taken[0].key, error=put_off[-1])
+                async with self._transaction() as work:
+                    work.schedule(taken[0].kind, taken[0].key, work.now + _PUT_OFF)
+            if not taken:
+                break
+            fired += 1
+        return fired
 
     async def run_job(self, job: Periodic) -> None:
         """Run a periodic job once, unless another process is running it."""
@@ -80,7 +121,7 @@ class Sweeper:
     def _transaction(self) -> AbstractAsyncContextManager[Work]:
         return transaction(self._lane.begin, self._publisher, source=self._service.source, now=self._clock())
 
-    async def _repeat(self, interval_s: float, step: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, interval_s: float, step: Callable[[], Awaitable[object]]) -> None:
         waits = backoff()
         while True:
             try:

@@ -296,11 +296,10 @@ class MemorySource:
             return await self._rejoin(max_records)
         deadline = time.monotonic() + timeout_ms / 1000
         while True:
+            await asyncio.sleep(0)
             records = self._take(max_records)
             left_s = deadline - time.monotonic()
             if records or left_s <= 0:
-                # A rebalance may come between the broker's answer and its receiver, as over a network.
-                await asyncio.sleep(0)
                 return records
             self.idle = not self._behind()
             await broker.announce()

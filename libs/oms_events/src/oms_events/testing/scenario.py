@@ -106,7 +106,8 @@ class Scenario:
     async def advance(self, by: timedelta) -> list[Event]:
         """Move the clock and fire the deadlines that are over by then."""
         self.now += by
-        await self.runtime.sweeper.fire_due()
+        if failures := await self.runtime.sweeper.fire_due():
+            raise AssertionError(f"a handler failed: {failures}")
         return await self.published()
 
     async def run_jobs(self) -> list[Event]:
