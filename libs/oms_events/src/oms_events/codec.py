@@ -6,10 +6,9 @@ Source: CloudEvents specification, Kafka Protocol Binding, version 1.0.2.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -32,8 +31,7 @@ _READ = {
 """Attributes that a reader uses, and their headers in binary mode."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What a broker stores. `partition`, `offset` and `timestamp_ms` are known of fetched records only."""
 
     topic: str

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import pytest
 from aiokafka import AIOKafkaConsumer
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -29,7 +30,10 @@ from oms_events.runtime.work import Work
 from oms_events.testing.memory_broker import MemoryBroker
 
 PARTITIONS = 4
-PATIENCE_S = 12.0
+PATIENCE_S = 30.0
+
+ONLY_MEMORY = pytest.mark.parametrize("bootstrap", ["memory"], indirect=True)
+"""A real broker does not fail to order."""
 
 _IN = Topic("oms.conformance.step.v1", key="counter")
 _OUT = Topic("oms.conformance.note.v1", key="counter")
@@ -297,4 +301,5 @@ async def crashing(runtime: Runtime) -> AsyncIterator[Runtime]:
         for task in runtime._tasks:
             task.cancel()
         await asyncio.gather(*runtime._tasks, return_exceptions=True)
+        await runtime._sink.stop()
         await runtime.close()

@@ -2,13 +2,12 @@
 
 import asyncio
 
-import pytest
 from prometheus_client import REGISTRY
 
 from oms_events.codec import Record
 from oms_events.testing.memory_broker import CALM
 
-from .kit import Counting, Ignored, Kit, Stepped, crashing, expected_of, record_of, steps_of, until
+from .kit import ONLY_MEMORY, Counting, Ignored, Kit, Stepped, crashing, expected_of, record_of, steps_of, until
 
 
 async def test_everything_is_applied_once_and_in_order(kit: Kit) -> None:
@@ -149,35 +148,29 @@ async def test_events_nobody_handles_are_passed_over(kit: Kit) -> None:
     assert await kit.letters() == []
 
 
-@pytest.fixture
-def rough(kit: Kit) -> Kit:
-    """Only where failures can be made to order."""
-    if kit.memory is None:
-        pytest.skip("a real broker does not fail to order")
-    return kit
-
-
-async def test_a_broker_that_fails_for_a_moment_is_waited_for(rough: Kit) -> None:
+@ONLY_MEMORY
+async def test_a_broker_that_fails_for_a_moment_is_waited_for(kit: Kit) -> None:
     steps = steps_of(counters=5, each=5)
-    assert rough.memory is not None
-    async with rough.runtime().running() as runtime:
-        rough.memory.fail("fetch", times=2)
-        rough.memory.fail("commit", times=2)
-        await rough.append(*steps)
-        await rough.until_steps(expected_of(steps))
-        await rough.memory.quiet(runtime.publisher.drain)
+    assert kit.memory is not None
+    async with kit.runtime().running() as runtime:
+        kit.memory.fail("fetch", times=2)
+        kit.memory.fail("commit", times=2)
+        await kit.append(*steps)
+        await kit.until_steps(expected_of(steps))
+        await kit.memory.quiet(runtime.publisher.drain)
 
 
-async def test_a_member_taken_for_dead_does_no_harm(rough: Kit) -> None:
-    assert rough.memory is not None
+@ONLY_MEMORY
+async def test_a_member_taken_for_dead_does_no_harm(kit: Kit) -> None:
+    assert kit.memory is not None
     steps = steps_of(counters=12, each=6)
-    source = rough.memory.source(rough.group, [Stepped.topic.name], "b")
-    first = rough.runtime("a")
-    second = type(first)(rough.counting.service(rough.group), rough.settings(), source=source, sink=rough.sink())
+    source = kit.memory.source(kit.group, [Stepped.topic.name], "b")
+    first = kit.runtime("a")
+    second = type(first)(kit.counting.service(kit.group), kit.settings(), source=source, sink=kit.sink())
     async with first.running(), second.running():
-        await rough.append(*steps[:20])
-        await rough.memory.evict(source)
-        await rough.append(*steps[20:])
-        await rough.until_steps(expected_of(steps))
-        await rough.memory.quiet(first.publisher.drain, second.publisher.drain)
-    assert await rough.steps() == expected_of(steps)
+        await kit.append(*steps[:20])
+        await kit.memory.evict(source)
+        await kit.append(*steps[20:])
+        await kit.until_steps(expected_of(steps))
+        await kit.memory.quiet(first.publisher.drain, second.publisher.drain)
+    assert await kit.steps() == expected_of(steps)

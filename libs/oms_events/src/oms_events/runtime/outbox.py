@@ -6,11 +6,11 @@ row order is commit order.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
+from pydantic_core import from_json, to_json
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -66,12 +66,8 @@ class Ticket:
     generation: int
 
 
-def _headers_to_text(record: Record) -> str:
-    return json.dumps([[name, value.decode()] for name, value in record.headers], separators=(",", ":"))
-
-
 def _headers_from_text(headers: str) -> list[tuple[str, bytes]]:
-    return [(name, value.encode()) for name, value in json.loads(headers)]
+    return [(name, value.encode()) for name, value in from_json(headers)]
 
 
 async def store(connection: AsyncConnection, records: Sequence[Record], standing: Standing) -> Ticket | None:
@@ -84,7 +80,7 @@ async def store(connection: AsyncConnection, records: Sequence[Record], standing
             {
                 "topics": [record.topic for record in records],
                 "keys": [(record.key or b"").decode() for record in records],
-                "headers": [_headers_to_text(record) for record in records],
+                "headers": [to_json(record.headers).decode() for record in records],
                 "payloads": [record.value for record in records],
                 "mine": list(standing.mine),
             },

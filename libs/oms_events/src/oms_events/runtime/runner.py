@@ -8,8 +8,8 @@ batch for ever; any other is narrowed down to the one event that causes it, whic
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -37,8 +37,7 @@ _BUSY_GAP_S = 0.1
 gathers more records into one transaction, which lowers both cost and latency."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A record with what it says, or why it says nothing."""
 
     record: Record

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oms_events.codec import Record, encode
-from oms_events.envelope import EventMeta, caused_by, with_sequence
+from oms_events.envelope import EventMeta, caused_by
 from oms_events.registry import Event
 from oms_events.runtime import deadlines
 from oms_events.runtime.deadlines import Deadline
@@ -45,8 +45,7 @@ class Work:
         must emit in an order that its input decides. Raises RecordTooLarge, before anything is stored.
         """
         slot = (cause.id, event.type)
-        meta = caused_by(cause, event, self._ordinals[slot], source=self._source, now=self.now)
-        meta = with_sequence(meta, sequence)
+        meta = caused_by(cause, event, self._ordinals[slot], source=self._source, now=self.now, sequence=sequence)
         self._records.append(encode(event, meta))
         self._ordinals[slot] += 1
         self.emitted.append(Emitted(meta, event))

@@ -15,7 +15,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import structlog
@@ -29,7 +29,7 @@ from aiokafka.errors import (
 
 from oms_events.codec import Record
 from oms_events.runtime.kafka import partition_of
-from oms_events.runtime.ports import Partition
+from oms_events.runtime.ports import Partition, SendOvertaken
 
 log = structlog.get_logger()
 
@@ -173,7 +173,7 @@ class MemoryBroker:
             log_ = self._logs[Partition(record.topic, partition_of(record.key, range(self._partitions)))]
             number = partition_of(record.key, range(self._partitions))
             stamp = int(time.time() * 1000)
-            log_.append(replace(record, partition=number, offset=len(log_), timestamp_ms=stamp))
+            log_.append(record._replace(partition=number, offset=len(log_), timestamp_ms=stamp))
 
     async def announce(self) -> None:
         """Wake everyone who waits for something to change."""
@@ -383,7 +383,7 @@ class MemorySink:
 
     async def send(self, records: Sequence[Record], *, generation: int | None = None) -> Awaitable[None]:
         if generation not in {None, self._generation}:
-            raise OutOfOrderSequenceNumber("a send before this one failed")
+            raise SendOvertaken("a send before this one failed")
         self._broker.partitions_of(sorted({record.topic for record in records}))
         if any(len(record.value or b"") > MAX_MESSAGE_BYTES for record in records):
             raise MessageSizeTooLargeError("a record exceeds the broker's limit")
