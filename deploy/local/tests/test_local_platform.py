@@ -165,7 +165,7 @@ class TestProvision:
         assert await configured(platform.bootstrap, topic.name, "cleanup.policy") == "compact"
 
     async def test_a_topic_that_the_broker_refuses_is_named(self, platform, said):
-        with pytest.raises(provision.ProvisionFailed, match=r"spaces are refused: InvalidTopicError"):
+        with pytest.raises(provision.ProvisionFailed, match=r"InvalidTopicError: topic spaces are refused"):
             await provision.create_topics(platform.bootstrap, [Topic("spaces are refused", key="k")], 1, said.append)
 
 

@@ -1,21 +1,18 @@
 """Makes what the services find when they start: databases with an owner each, topics, tables. Safe to repeat."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import asyncpg
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import for_code
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from oms_events.registry import Topic
+from oms_events.runtime.kafka import ensure_topics
 from oms_local.errors import LaunchError
 from oms_local.process import run, together
 from oms_local.servers import Platform, Way
 from oms_local.supervisor import Report
-
-_TOPIC_EXISTS = 36
-_REPLICAS = 3
-"""Of each partition, where the cluster has that many brokers."""
 
 
 class ProvisionFailed(LaunchError):
@@ -52,18 +49,16 @@ async def _execute(connection: asyncpg.Connection, statement: str, *parts: str) 
     await connection.execute(await connection.fetchval("select format($1, variadic $2::text[])", statement, parts))
 
 
-async def create_topics(bootstrap: str, topics: Iterable[Topic], partitions: int, report: Report) -> None:
+async def create_topics(bootstrap: str, topics: Sequence[Topic], partitions: int, report: Report) -> None:
     """Every topic with its settings. One that exists stays as it is; a different number of partitions is said."""
+    try:
+        await ensure_topics(bootstrap, topics, partitions=partitions)
+    except KafkaError as error:
+        raise ProvisionFailed(f"the broker did not create the topics: {error}") from None
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        replicas = min(_REPLICAS, len((await admin.describe_cluster())["brokers"]))
-        wanted = [NewTopic(topic.name, partitions, replicas, topic_configs=topic.config()) for topic in topics]
-        answer = await admin.create_topics(wanted)
-        for name, code, *_ in answer.topic_errors:  # an error is in the answer; the client does not raise it
-            if code not in (0, _TOPIC_EXISTS):
-                raise ProvisionFailed(f"the broker did not create the topic {name}: {for_code(code).__name__}")
-        for found in await admin.describe_topics([topic.name for topic in wanted]):
+        for found in await admin.describe_topics([topic.name for topic in topics]):
             if len(found["partitions"]) != partitions:
                 report(f"topic {found['topic']} keeps its {len(found['partitions'])} partitions")
     finally:

@@ -9,11 +9,18 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, for_code
+from aiokafka.errors import (
+    CommitFailedError,
+    GroupCoordinatorNotAvailableError,
+    IllegalStateError,
+    KafkaError,
+    for_code,
+)
 
 from oms_events.codec import Record
 from oms_events.registry import Topic
 from oms_events.runtime.ports import Partition, SendOvertaken
+from oms_events.runtime.retry import backoff
 from oms_events.runtime.settings import Settings
 
 log = structlog.get_logger()
@@ -21,6 +28,7 @@ log = structlog.get_logger()
 _MAX_POLL_INTERVAL_MS = 24 * 60 * 60 * 1000
 """A batch waits as long as its database is away. Liveness is judged by the process, not by the group."""
 _TOPIC_ALREADY_EXISTS = 36
+_REPLICAS = 3
 _BATCH_BYTES = 256 * 1024
 _WORTH_BATCHING = 16
 """From so many records on, batches filled by us cost a third of handing the client one record after the other."""
@@ -219,25 +227,41 @@ async def _send_batches(producer: AIOKafkaProducer, records: Sequence[Record]) -
     return acks
 
 
-async def ensure_topics(bootstrap: str, topics: Sequence[Topic], *, partitions: int, replication: int = 1) -> list[str]:
-    """Create what is missing; answers the names created. Raises KafkaError when the broker refuses one."""
+async def ensure_topics(
+    bootstrap: str, topics: Sequence[Topic], *, partitions: int, replication: int | None = None
+) -> list[str]:
+    """Create what is missing; answers the names created. A topic that exists stays as it is.
+
+    Without `replication`: three replicas, or as many as there are brokers. Waits until consumer groups can be
+    formed, too: on a new cluster the first question makes the broker create what it needs for them. Raises KafkaError
+    when the broker refuses a topic.
+    """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        wanted = [
-            NewTopic(t.name, num_partitions=partitions, replication_factor=replication, topic_configs=t.config())
-            for t in topics
-        ]
+        copies = replication or min(_REPLICAS, len((await admin.describe_cluster())["brokers"]))
+        wanted = [NewTopic(topic.name, partitions, copies, topic_configs=topic.config()) for topic in topics]
         response = await admin.create_topics(wanted)
+        await _until_groups_form(admin)
     finally:
         await admin.close()
     created = []
-    for name, code, *_ in response.topic_errors:
+    for name, code, *_ in response.topic_errors:  # an error is in the answer; the client does not raise it
         if code == 0:
             created.append(name)
         elif code != _TOPIC_ALREADY_EXISTS:
             raise for_code(code)(f"topic {name} was refused")
     return created
+
+
+async def _until_groups_form(admin: AIOKafkaAdminClient) -> None:
+    for wait in backoff(first=0.1, cap=1.0):
+        try:
+            await admin.find_coordinator("any")
+        except GroupCoordinatorNotAvailableError:
+            await asyncio.sleep(wait)
+        else:
+            return
 
 
 async def require_topics(bootstrap: str, names: Sequence[str]) -> None:

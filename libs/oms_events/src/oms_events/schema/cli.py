@@ -51,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     create.set_defaults(run=_topics)
     create.add_argument("--bootstrap", required=True, metavar="HOST:PORT")
     create.add_argument("--partitions", type=_count, default=12, help="of each new topic (default: 12)")
-    create.add_argument("--replication", type=_count, default=1, help="of each new topic (default: 1)")
+    create.add_argument(
+        "--replication", type=_count, help="of each new topic (default: 3, or as many as there are brokers)"
+    )
     return parser
 
 

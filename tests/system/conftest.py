@@ -1,0 +1,53 @@
+"""The whole system on fresh databases."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest_asyncio
+
+from oms_catalog.service import service as catalog
+from oms_events.registry import topics
+from oms_events.runtime.service import Service
+from oms_events.testing.memory_broker import ROUGH, Manners, MemoryBroker
+from oms_fulfilment.service import service as fulfilment
+from oms_inventory.service import service as inventory
+from oms_logistics.service import service as logistics
+from oms_orders.service import service as orders
+
+from .players import LEEDS, LONDON, Outside, counted
+from .system import System
+
+SERVICES = (catalog, inventory, orders, fulfilment, logistics)
+ROOT = Path(__file__).parents[2]
+
+OutsideOf = Callable[..., Awaitable[Outside]]
+
+
+@pytest_asyncio.fixture
+async def outside_of(migrated_database: Callable[[Service, Path], str]) -> AsyncIterator[OutsideOf]:
+    """Starts a whole system and answers those outside it. The broker's seed is printed."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*, seed: int | None = None, manners: Manners = ROUGH) -> Outside:
+            broker = MemoryBroker([topic.name for topic in topics()], seed=seed, manners=manners)
+            print(f"memory broker with seed {broker.seed}")
+            databases = [
+                # In a thread: Alembic runs an event loop of its own.
+                await asyncio.to_thread(migrated_database, service, ROOT / "services" / service.name / "migrations")
+                for service in SERVICES
+            ]
+            system = System(broker, zip(SERVICES, databases, strict=True))
+            return Outside(await stack.enter_async_context(system.running()))
+
+        yield start
+
+
+@pytest_asyncio.fixture
+async def outside(outside_of: OutsideOf) -> Outside:
+    """A system with a shop, SKUs A and B, ten of A and of B in London and ten of A in Leeds."""
+    outside = await outside_of()
+    await outside.open_shop("A", "B")
+    await outside.say(*counted(LONDON, A=10, B=10), *counted(LEEDS, A=10))
+    return outside

@@ -1,0 +1,163 @@
+"""The whole system in one process: every service's runtime on a broker in memory, each with its own real database.
+
+Events come in as the gateway would append them; master data through the services' own APIs. Time stands still unless
+told to pass, and timed work is done when the test waits for calm: so nothing depends on how fast the machine is.
+"""
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+from pydantic import BaseModel, SecretStr
+from pydantic_core import to_json
+from sqlalchemy import text
+
+from oms_events.codec import Record, decode, encode
+from oms_events.envelope import EventMeta, Received
+from oms_events.registry import Event, topics
+from oms_events.runtime import dead_letters
+from oms_events.runtime.http import build_app
+from oms_events.runtime.lifecycle import Runtime
+from oms_events.runtime.service import Service
+from oms_events.runtime.settings import Settings
+from oms_events.testing.memory_broker import MemoryBroker
+from oms_events.testing.scenario import START
+from oms_events.values import derived_id
+from oms_gateway.doors import DOORS
+
+PATIENCE_S = 40.0
+_DOORS = {door.part: door for door in DOORS}
+_OUTBOX = text("select count(*) from outbox")
+
+
+class System:
+    """Five services that talk to each other, and the doors through which the world talks to them."""
+
+    def __init__(self, broker: MemoryBroker, services: Iterable[tuple[Service, str]]) -> None:
+        self.broker = broker
+        self.now = START
+        self._sink = broker.sink()
+        self._runtimes = {service.name: self._runtime(service, url) for service, url in services}
+        self._clients = {
+            name: httpx.AsyncClient(transport=httpx.ASGITransport(build_app(runtime)), base_url=f"http://{name}.test")
+            for name, runtime in self._runtimes.items()
+        }
+
+    def _runtime(self, service: Service, url: str) -> Runtime:
+        settings = Settings(
+            database_url=SecretStr(url),
+            kafka_bootstrap="unused:1",
+            roles="consumer,relay",
+            batch_window_ms=2,
+            commit_interval_s=0.05,
+            relay_interval_s=0.05,
+            relay_age_s=0.1,
+            pool_size=2,
+        )
+        source = self.broker.source(service.group, [topic.name for topic in service.topics()])
+        return Runtime(service, settings, source=source, sink=self.broker.sink(), clock=lambda: self.now)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["System"]:
+        """Every service at work."""
+        async with AsyncExitStack() as stack:
+            for runtime in self._runtimes.values():
+                await stack.enter_async_context(runtime.running())
+            for client in self._clients.values():
+                await stack.enter_async_context(client)
+            yield self
+
+    # --- what goes in -------------------------------------------------------------------------------------------
+
+    async def tell(self, *parts: BaseModel) -> None:
+        """Say something at the doors, in this order. The same words again are the same event."""
+        await (await self._sink.send([self._append(part) for part in parts]))
+
+    def _append(self, part: BaseModel) -> Record:
+        door = _DOORS[type(part)]
+        event = door.wrap(part)
+        content = hashlib.sha256(to_json(part)).hexdigest()
+        event_id = derived_id(event.type, event.key(), content, at=door.at(part))
+        return encode(event, EventMeta(event_id, "/oms/gateway", event.type, event.key(), self.now, str(event_id)))
+
+    async def ask(self, service: str, path: str, **query: Any) -> Any:
+        """What a service answers to a query."""
+        return _content(await self._clients[service].get(path, params=query))
+
+    async def command(self, service: str, method: str, path: str, body: object) -> Any:
+        """What a service answers to a command."""
+        return _content(await self._clients[service].request(method, path, json=body))
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    async def pass_time(self, by: timedelta) -> None:
+        """Move the clock and let happen what follows."""
+        self.now += by
+        await self.calm()
+
+    async def calm(self) -> None:
+        """Wait until nobody has anything left to do at this moment. Raises TimeoutError."""
+        async with asyncio.timeout(PATIENCE_S):
+            said = -1
+            while said != (said := self._said()):
+                for runtime in self._runtimes.values():
+                    await self._quiet()
+                    await _timed_work(runtime)
+                await self._quiet()
+
+    async def _quiet(self) -> None:
+        """Everything told is heard, and everything heard is answered."""
+        drains = [runtime.publisher.drain for runtime in self._runtimes.values()]
+        await self.broker.quiet(*drains, timeout_s=PATIENCE_S)
+        while await self._unpublished():  # noqa: ASYNC110 - what is waited for happens in the database
+            await asyncio.sleep(0.02)
+            await self.broker.quiet(*drains, timeout_s=PATIENCE_S)
+
+    async def _unpublished(self) -> int:
+        return sum([await _count(runtime) for runtime in self._runtimes.values()])
+
+    def _said(self) -> int:
+        return sum(len(self.broker.records(topic.name)) for topic in topics())
+
+    # --- what came of it ----------------------------------------------------------------------------------------
+
+    def events(self) -> list[Received[Event]]:
+        """Everything that happened, each event once, topic by topic."""
+        found = (decode(record) for topic in topics() for record in self.broker.records(topic.name))
+        return list({received.meta.id: received for received in found}.values())
+
+    def story(self, order_id: UUID) -> Counter[str]:
+        """How often which event was told of an order."""
+        about = (received.event for received in self.events() if getattr(received.event, "order_id", None) == order_id)
+        return Counter(type(event).__name__ for event in about)
+
+    async def check_books(self) -> None:
+        """No event was set aside, and inventory's balances are what its ledger says."""
+        for name, runtime in self._runtimes.items():
+            async with runtime.connection() as connection:
+                letters = await dead_letters.list_letters(connection, closed=True)
+            assert not letters, (name, letters)
+        assert await self.ask("inventory", "/v1/reconciliation") == {"balanced": True, "differences": []}
+
+
+async def _timed_work(runtime: Runtime) -> None:
+    for job in runtime.service.jobs:
+        await runtime.sweeper.run_job(job)
+    assert await runtime.sweeper.fire_due() == []
+
+
+async def _count(runtime: Runtime) -> int:
+    async with runtime.connection() as connection:
+        return int((await connection.execute(_OUTBOX)).scalar_one())
+
+
+def _content(answer: httpx.Response) -> Any:
+    assert answer.is_success, (answer.request.method, str(answer.request.url), answer.text)
+    return answer.json() if answer.content else None
+
