@@ -133,9 +133,7 @@ class Outside:
             body = {"country": "GB", "timezone": "Europe/London", "handling_parcel_minor": handling_minor}
             await self.system.command("fulfilment", "PUT", f"/v1/nodes/{node}", body)
         await self._import("products", [{"product_code": sku, "title": sku} for sku in skus])
-        await self._import(
-            "skus", [{"sku": sku, "product_code": sku, "title": sku, "weight_g": 400} for sku in skus]
-        )
+        await self._import("skus", [{"sku": sku, "product_code": sku, "title": sku, "weight_g": 400} for sku in skus])
         await self.list_items(*(sku for sku in skus if sku not in unmapped))
         await self.system.calm()
 

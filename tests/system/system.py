@@ -31,7 +31,7 @@ from oms_events.testing.scenario import START
 from oms_events.values import derived_id
 from oms_gateway.doors import DOORS
 
-PATIENCE_S = 40.0
+PATIENCE_S = 20.0
 _DOORS = {door.part: door for door in DOORS}
 _OUTBOX = text("select count(*) from outbox")
 
@@ -103,7 +103,7 @@ class System:
 
     async def calm(self) -> None:
         """Wait until nobody has anything left to do at this moment. Raises TimeoutError."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(2 * PATIENCE_S):
             said = -1
             while said != (said := self._said()):
                 for runtime in self._runtimes.values():
@@ -160,4 +160,3 @@ async def _count(runtime: Runtime) -> int:
 def _content(answer: httpx.Response) -> Any:
     assert answer.is_success, (answer.request.method, str(answer.request.url), answer.text)
     return answer.json() if answer.content else None
-

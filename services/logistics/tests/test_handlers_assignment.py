@@ -1,14 +1,14 @@
 """Requests get a waybill, once; those nobody can take are tried again."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
 from oms_events.contracts.logistics import WaybillAssigned, WaybillRefused
 from oms_events.testing.scenario import only
+from oms_logistics.adapters import rates
 from oms_logistics.app.news import RETRY_AFTER
-
-SWIFT = {"name": "Swiftline", "waybill_prefix": "SW"}
 
 
 async def deadlines(scenario) -> list[tuple[str, str]]:
@@ -145,3 +145,26 @@ async def test_a_carrier_switched_off_gets_nothing(scenario, shipment):
     (assigned,) = await scenario.when(shipment().requested())
     assert assigned.carrier == "eurolink"
     assert "norpost" not in {option.carrier for option in assigned.options}
+
+
+async def somebody_waits_for_a_lock(scenario) -> bool:
+    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    async with scenario.runtime.connection() as connection:
+        return bool((await connection.execute(text(waiting))).scalar_one())
+
+
+async def test_serials_become_visible_in_order(scenario):
+    """The feed resumes after a serial: a lower one must not appear once a higher one is there."""
+
+    async def draw() -> int:
+        async with scenario.transaction() as work:
+            return (await rates.issue(work.connection, {"norpost": 1}))["norpost"].draw().serial
+
+    async with scenario.transaction() as work:
+        first = (await rates.issue(work.connection, {"norpost": 2}))["norpost"]
+        second = asyncio.create_task(draw())
+        async with asyncio.timeout(10):
+            while not await somebody_waits_for_a_lock(scenario):  # noqa: ASYNC110 - it happens in the database
+                await asyncio.sleep(0.01)
+        assert [first.draw().serial, first.draw().serial] == [1, 2]
+    assert await second == 3
