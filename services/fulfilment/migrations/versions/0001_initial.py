@@ -135,9 +135,10 @@ def _create_demands() -> None:
         _required("rule_set", sa.Text),
         _required("rule_set_version", sa.Integer),
         _required("network_version", sa.Integer),
-        _required("inputs", pg.JSONB),
-        _required("alternatives", pg.JSONB),
-        _required("chosen", pg.JSONB),
+        # Only kept and shown, nothing looks into it: parsing it into jsonb would cost as much as all other columns.
+        _required("inputs", pg.JSON),
+        _required("alternatives", pg.JSON),
+        _required("chosen", pg.JSON),
         _required("reason", sa.Text),
         _required("decided_at", sa.DateTime(timezone=True)),
     )

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from oms_events.runtime.tables import create_messaging_v1
 
@@ -104,7 +104,7 @@ def _create_parcels() -> None:
         sa.Column("billable_weight_g", sa.Integer),
         sa.Column("cost_minor", sa.BigInteger),
         sa.Column("currency", sa.Text),
-        sa.Column("options", JSONB),
+        sa.Column("options", JSON),
         _at("assigned_at"),
         _at("promised_at"),
         sa.Column("state", sa.Text, nullable=False),

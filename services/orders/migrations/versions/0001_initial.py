@@ -13,7 +13,7 @@ _STATEMENTS = (
         order_id uuid not null,
         version bigint not null,
         content_hash bytea not null,
-        document jsonb not null,
+        document json not null,
         received_at timestamptz not null,
         primary key (order_id, version, content_hash)
     )
@@ -163,7 +163,7 @@ _STATEMENTS = (
         at timestamptz not null,
         kind text not null,
         event_id uuid not null,
-        detail jsonb not null,
+        detail json not null,
         led_to text[] not null,
         primary key (order_id, seq)
     )

@@ -6,6 +6,7 @@ row order is commit order.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -179,8 +180,8 @@ class Publisher:
         except Exception as error:  # noqa: BLE001 - as above
             self._leave(ticket, error)
             return
-        for record in ticket.records:
-            PUBLISHED.labels(record.topic).inc()
+        for topic, count in Counter(record.topic for record in ticket.records).items():
+            PUBLISHED.labels(topic).inc(count)
         self._sent.append(ticket.row_id)
         self._swept.set()
 

@@ -36,8 +36,9 @@ def migrated_database(make_database: MakeDatabase) -> Callable[[Service, Path], 
 
     def fresh(service: Service, folder: Path) -> str:
         if service.name not in templates:
-            templates[service.name] = make_database(f"{service.name}_template")
-            migrations.upgrade(folder, database_url=templates[service.name])
+            template = make_database(f"{service.name}_template")
+            migrations.upgrade(folder, database_url=template)
+            templates[service.name] = template
         return make_database(service.name, template=templates[service.name])
 
     return fresh

@@ -126,8 +126,8 @@ _ADD_DECISIONS = text(
     """
     insert into decisions (decision_id, order_id, attempt, rule_set, rule_set_version, network_version, inputs,
                            alternatives, chosen, reason, decided_at)
-    select decision_id, order_id, attempt, :rule_set, :rule_set_version, :network_version, cast(inputs as jsonb),
-           cast(alternatives as jsonb), cast(chosen as jsonb), reason, :now
+    select decision_id, order_id, attempt, :rule_set, :rule_set_version, :network_version, cast(inputs as json),
+           cast(alternatives as json), cast(chosen as json), reason, :now
       from unnest(cast(:decision_ids as uuid[]), cast(:order_ids as uuid[]), cast(:attempts as int[]),
                   cast(:inputs as text[]), cast(:alternatives as text[]), cast(:chosen as text[]),
                   cast(:reasons as text[]))

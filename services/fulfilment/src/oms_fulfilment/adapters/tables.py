@@ -18,7 +18,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
 from oms_events.runtime.tables import metadata as messaging
 
@@ -108,9 +108,9 @@ decisions = Table(
     Column("rule_set", Text, nullable=False),
     Column("rule_set_version", Integer, nullable=False),
     Column("network_version", Integer, nullable=False),
-    Column("inputs", JSONB, nullable=False),
-    Column("alternatives", JSONB, nullable=False),
-    Column("chosen", JSONB, nullable=False),
+    Column("inputs", JSON, nullable=False),
+    Column("alternatives", JSON, nullable=False),
+    Column("chosen", JSON, nullable=False),
     Column("reason", Text, nullable=False),
     Column("decided_at", DateTime(timezone=True), nullable=False),
     Index("decisions_order", "order_id", "attempt"),

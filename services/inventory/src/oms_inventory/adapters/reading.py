@@ -22,7 +22,8 @@ SHOPS_OF_SKU = text(
     with holding as (
         select channel, shop, sum(line.reserved) as reserved
           from reservation_lines line join reservations on reservations.order_id = line.order_id
-         where line.reserved > 0 and line.sku = :sku group by channel, shop
+         where line.reserved > 0 and line.ordered > line.cancelled + line.consumed and line.sku = :sku
+         group by channel, shop
     ), listing as (
         select distinct channel, shop from shop_listings where sku = :sku
     )

@@ -22,7 +22,8 @@ _COUNT = text(
     insert into shop_reserved (channel, shop, sku, reserved)
     select :channel, :shop, line.sku, sum(line.reserved)
       from reservation_lines line join reservations on reservations.order_id = line.order_id
-     where line.reserved > 0 and channel = :channel and shop = :shop and (:sku = '' or line.sku = :sku)
+     where line.reserved > 0 and line.ordered > line.cancelled + line.consumed
+       and channel = :channel and shop = :shop and (:sku = '' or line.sku = :sku)
      group by line.sku
     on conflict (channel, shop, sku) do update set reserved = excluded.reserved
     """

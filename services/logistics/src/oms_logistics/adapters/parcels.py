@@ -94,12 +94,14 @@ _BOOKED = {
     "version": "int",
 }
 """Columns that a booking writes, and the types they travel as."""
+_DOCUMENTS = {"ship_to": "jsonb", "options": "json"}
+"""Those that hold JSON. `options` is only kept and shown: nothing looks into it."""
 
 
 def _save_bookings() -> TextClause:
     columns = ", ".join(_BOOKED)
     arrays = ", ".join(f"cast(:{column} as {type_}[])" for column, type_ in _BOOKED.items())
-    values = ", ".join(f"cast({c} as jsonb)" if c in {"ship_to", "options"} else c for c in _BOOKED)
+    values = ", ".join(f"cast({c} as {_DOCUMENTS[c]})" if c in _DOCUMENTS else c for c in _BOOKED)
     assignments = ", ".join(f"{column} = excluded.{column}" for column in _BOOKED if column != "shipment_id")
     return text(
         f"""

@@ -18,7 +18,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 metadata = MetaData()
 
@@ -117,7 +117,7 @@ parcels = Table(
     Column("billable_weight_g", Integer),
     Column("cost_minor", BigInteger),
     Column("currency", Text),
-    Column("options", JSONB),
+    Column("options", JSON),
     _at("assigned_at"),
     _at("promised_at"),
     # How far it came. `state` and `status` follow from the rest and stand here for lists and sums.

@@ -17,7 +17,7 @@ _KEEP_TELLINGS = text(
     """
     insert into channel_orders (order_id, version, content_hash, document, received_at)
     select row.*, :now from unnest(cast(:ids as uuid[]), cast(:versions as bigint[]), cast(:hashes as bytea[]),
-        cast(:documents as jsonb[])) as row
+        cast(:documents as json[])) as row
     on conflict do nothing returning order_id, version, content_hash
     """
 )
@@ -38,7 +38,7 @@ _TAKE_EARLY = text(
 _APPEND = text(
     """
     insert into timeline (order_id, at, kind, event_id, detail, led_to)
-    select order_id, at, kind, event_id, cast(detail as jsonb), string_to_array(led_to, ',')
+    select order_id, at, kind, event_id, cast(detail as json), string_to_array(led_to, ',')
       from unnest(cast(:order_ids as uuid[]), cast(:ats as timestamptz[]), cast(:kinds as text[]),
         cast(:event_ids as uuid[]), cast(:details as text[]), cast(:led_to as text[]))
         with ordinality as row(order_id, at, kind, event_id, detail, led_to, place)

@@ -2,7 +2,8 @@
 
 No foreign keys: every row is written together with its order, under the order's lock, and a check per row would cost
 more than the row. `fillfactor` leaves room for the updates that each order is sure to get, so that they stay on
-their page and touch no index.
+their page and touch no index. Documents that are only kept and shown are `json`: nothing looks into them, and
+parsing them into `jsonb` would cost more than the rest of their row.
 """
 
 from sqlalchemy import (
@@ -21,7 +22,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
 from oms_events.runtime.tables import metadata as messaging
 
@@ -44,7 +45,7 @@ channel_orders = Table(
     Column("order_id", Uuid, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("content_hash", LargeBinary, nullable=False),
-    Column("document", JSONB, nullable=False),
+    Column("document", JSON, nullable=False),
     _at("received_at"),
     # Insert only: every telling is kept, and one told before is known by its content.
     PrimaryKeyConstraint("order_id", "version", "content_hash"),
@@ -207,7 +208,7 @@ timeline = Table(
     _at("at"),
     _text("kind"),
     Column("event_id", Uuid, nullable=False),
-    Column("detail", JSONB, nullable=False),
+    Column("detail", JSON, nullable=False),
     Column("led_to", ARRAY(Text), nullable=False),
     PrimaryKeyConstraint("order_id", "seq"),
 )
