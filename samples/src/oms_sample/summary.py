@@ -63,20 +63,26 @@ class Summary:
     def as_json(self) -> dict[str, Any]:
         verdict, played, hops = self.verdict, self.played, self.tape.hops()
         whole = hops.get("ChannelOrderReceived -> ShipmentReleased")
-        return {
-            "sound": self.sound,
-            "stalled": played.stalled,
-            "posted": dict(played.journal.posted),
-            "accepted": verdict.accepted,
+        cases = {
             "rejected": played.journal.rejected,
-            "states": verdict.states,
-            "lines_shipped": played.standing.lines_shipped,
             "unexplained": verdict.unexplained,
             "lost": verdict.lost,
             "doubled": verdict.doubled,
             "oversold": verdict.oversold,
             "ledger_differences": verdict.differences,
             "dead_letters": verdict.dead_letters,
+        }
+        return {
+            "sound": self.sound,
+            "stalled": played.stalled,
+            "posted": played.journal.posted["orders"],
+            "accepted": verdict.accepted,
+            **{what: len(found) for what, found in cases.items()},
+            "cases": cases,
+            "states": {state: sum(reasons.values()) for state, reasons in verdict.states.items()},
+            "reasons": verdict.states,
+            "lines_shipped": played.standing.lines_shipped,
+            "sent": dict(played.journal.posted),
             "stock": dict(self.stock),
             "orders_per_s": self.orders_per_s,
             "latency_ms": {

@@ -80,10 +80,11 @@ _INSERT_SHIPMENTS = text(
            as s(shipment_id, order_id, decision_id, node, origin_country, planned_on, lines, weight_g)
     """
 )
+# Lines are null where they stayed as they are: most changes are of state, and the lines of a large order are long.
 _UPDATE_SHIPMENTS = text(
     """
-    update shipments set state = s.state, lines = coalesce(cast(s.lines as jsonb), shipments.lines), weight_g = s.weight_g, carrier = s.carrier,
-           service = s.service, waybill_no = s.waybill_no, note = s.note, untold = cast(s.untold as jsonb),
+    update shipments set state = s.state, lines = coalesce(cast(s.lines as jsonb), shipments.lines),
+           weight_g = s.weight_g, carrier = s.carrier, service = s.service, waybill_no = s.waybill_no, note = s.note, untold = cast(s.untold as jsonb),
            version = s.version, updated_at = :now,
            released_seq = case when s.waybill_no <> '' and shipments.released_seq is null
                                then nextval('release_numbers') else shipments.released_seq end
@@ -163,7 +164,7 @@ async def save(
             if shipment_id not in old.shipments:
                 added.append(shipment)
             elif shipment is not old.shipments[shipment_id]:
-                updated.append(shipment)
+                updated.append((old.shipments[shipment_id], shipment))
     if resaved:
         await connection.execute(_UPDATE_DEMANDS, _changing(resaved) | {"now": now})
     await _insert_shipments(connection, added, now=now)
@@ -218,15 +219,21 @@ async def _insert_shipments(connection: AsyncConnection, shipments: Sequence[Shi
     await connection.execute(_INSERT_SHIPMENTS, parameters)
 
 
-async def _update_shipments(connection: AsyncConnection, shipments: Sequence[Shipment], *, now: datetime) -> None:
-    if not shipments:
+async def _update_shipments(
+    connection: AsyncConnection, changed: Sequence[tuple[Shipment, Shipment]], *, now: datetime
+) -> None:
+    if not changed:
         return
+    shipments = [shipment for _, shipment in changed]
     if any(shipment.state == "released" for shipment in shipments):
         await connection.execute(_NUMBER_IN_ORDER)
     parameters = {
         "shipment_ids": [shipment.shipment_id for shipment in shipments],
         "states": [shipment.state for shipment in shipments],
-        "lines": [_shipment_lines.dump_json(shipment.lines).decode() for shipment in shipments],
+        "lines": [
+            None if shipment.lines is old.lines else _shipment_lines.dump_json(shipment.lines).decode()
+            for old, shipment in changed
+        ],
         "weights": [shipment.weight_g for shipment in shipments],
         "carriers": [shipment.carrier for shipment in shipments],
         "services": [shipment.service for shipment in shipments],
@@ -260,7 +267,7 @@ def _demand(row: Row[tuple[object, ...]], shipments: dict[UUID, Shipment]) -> De
         row.failure,
         row.told,
         tuple(row.lacking),
-        _excluded.validate_json(row.excluded),
+        _excluded.validate_json(row.excluded) if row.excluded != "[]" else (),
     )
 
 

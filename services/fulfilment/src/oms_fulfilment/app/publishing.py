@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from pydantic import TypeAdapter
+
 from oms_events.contracts.fulfilment import (
     CancellationAnswered,
     ShipmentAccepted,
@@ -19,6 +21,8 @@ from oms_fulfilment.domain.demand import Demand
 from oms_fulfilment.domain.facts import Accepted, Answered, Dispatched, Fact, Rejected, Released, Requested, Stopped
 from oms_fulfilment.domain.routing import Units
 
+_line_quantities = TypeAdapter(tuple[LineQuantity, ...])
+
 
 def publish(work: Work, demand: Demand, facts: Iterable[Fact], cause: EventMeta) -> None:
     """Emit the events that the facts stand for, in their order."""
@@ -29,7 +33,7 @@ def publish(work: Work, demand: Demand, facts: Iterable[Fact], cause: EventMeta)
 
 def quantities(units: Iterable[Units]) -> tuple[LineQuantity, ...]:
     """Units in the words of the contracts."""
-    return tuple(LineQuantity(line_id=u.line_id, sku=u.sku, quantity=u.quantity) for u in units)
+    return _line_quantities.validate_python(tuple(units), from_attributes=True)
 
 
 def _event(work: Work, demand: Demand, fact: Fact) -> Event:  # noqa: PLR0911 - one branch for each fact

@@ -87,7 +87,7 @@ class Shipment:
 
     def remaining(self) -> tuple[Units, ...]:
         """What is left to ship, line by line."""
-        return tuple(Units(line.line_id, line.sku, line.left) for line in self.lines if line.left)
+        return tuple([Units(line.line_id, line.sku, left) for line in self.lines if (left := line.left)])
 
     def changed(self, **changes: object) -> "Shipment":
         """The next version of the shipment."""
@@ -180,7 +180,7 @@ def given_back(before: Demand, after: Demand) -> Counter[tuple[str, str]]:
     back: Counter[tuple[str, str]] = Counter()
     for shipment_id, old in before.shipments.items():
         new = after.shipments[shipment_id]
-        if new is not old:
+        if new.lines is not old.lines:
             for was, now in zip(old.lines, new.lines, strict=True):
                 back[old.node, was.sku] += was.kept - now.kept
     return +back
