@@ -70,6 +70,10 @@ arch: install
 
 contracts: install ## regenerated contracts equal the committed ones and break nobody
 	@$(BIN)/oms-events check --out contracts
+	@$(BIN)/python -m tests.contract.openapi --check
+
+openapi: install ## write the services' HTTP APIs to contracts/openapi
+	@$(BIN)/python -m tests.contract.openapi
 
 bench: install ## measure speed and memory (JSON=path for figures as JSON)
 	@$(BIN)/python -m bench.run $(if $(JSON),--json $(JSON))

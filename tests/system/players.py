@@ -80,17 +80,26 @@ def cancellation(no: str, **listings: int) -> ChannelCancellation:
 
 
 def counted(node: str, **skus: int) -> list[StockReport]:
-    """A warehouse's snapshot of some SKUs."""
-    return [_stock(node, sku, quantity, "opening", "snapshot") for sku, quantity in skus.items()]
+    """A warehouse's snapshot of some SKUs, of the day before: it knows of what left before it was taken."""
+    return [
+        StockReport(
+            node=node,
+            sku=sku,
+            report_no="opening",
+            kind="snapshot",
+            quantity=quantity,
+            occurred_at=START - timedelta(days=1),
+        )
+        for sku, quantity in skus.items()
+    ]
 
 
 def delivered_to(node: str, **skus: int) -> list[StockReport]:
     """Goods that arrived at a warehouse."""
-    return [_stock(node, sku, quantity, "delivery", "movement") for sku, quantity in skus.items()]
-
-
-def _stock(node: str, sku: str, quantity: int, report_no: str, kind: Any) -> StockReport:
-    return StockReport(node=node, sku=sku, report_no=report_no, kind=kind, quantity=quantity, occurred_at=START)
+    return [
+        StockReport(node=node, sku=sku, report_no="delivery", kind="movement", quantity=quantity, occurred_at=START)
+        for sku, quantity in skus.items()
+    ]
 
 
 def report(shipment: Shipment, kind: Any, *, late_by_s: int = 0, **lines: int) -> WarehouseReport:

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from .conftest import OutsideOf
 from .players import LEEDS, LONDON, Outside, cancellation, delivered_to, ident, layers, order, payment, report, scans
 
 pytestmark = pytest.mark.integration
@@ -123,7 +124,7 @@ async def test_a_cancellation_after_the_acceptance_is_refused(outside: Outside) 
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_a_cancellation_that_races_the_warehouse_has_one_answer(outside_of, seed: int) -> None:
+async def test_a_cancellation_that_races_the_warehouse_has_one_answer(outside_of: OutsideOf, seed: int) -> None:
     outside = await outside_of(seed=seed)
     await outside.open_shop("A")
     await outside.say(*delivered_to(LONDON, A=10))
@@ -180,7 +181,7 @@ async def test_what_a_warehouse_lacks_comes_from_the_other(outside: Outside) -> 
     await outside.system.check_books()
 
 
-async def test_an_order_waits_for_its_listing_to_be_mapped(outside_of) -> None:
+async def test_an_order_waits_for_its_listing_to_be_mapped(outside_of: OutsideOf) -> None:
     outside = await outside_of()
     await outside.open_shop("A", "B", unmapped=["B"])
     await outside.say(*delivered_to(LONDON, A=10, B=10))

@@ -195,7 +195,7 @@ def _create_orders() -> None:
     # old one, without touching the primary key's index.
     for table in ("reservations", "allocations", "pools", "stock", "channel_stock", "node_stock"):
         op.execute(f"alter table {table} set (fillfactor = 70)")
-    # All lines of an order are changed at once when it is allocated: every row of a page needs a place for its new self.
+    # All lines of an order change at once when it is allocated: every row of a page needs a place for its new version.
     op.execute("alter table reservation_lines set (fillfactor = 50)")
 
 

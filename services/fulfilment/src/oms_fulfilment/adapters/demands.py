@@ -84,8 +84,8 @@ _INSERT_SHIPMENTS = text(
 _UPDATE_SHIPMENTS = text(
     """
     update shipments set state = s.state, lines = coalesce(cast(s.lines as jsonb), shipments.lines),
-           weight_g = s.weight_g, carrier = s.carrier, service = s.service, waybill_no = s.waybill_no, note = s.note, untold = cast(s.untold as jsonb),
-           version = s.version, updated_at = :now,
+           weight_g = s.weight_g, carrier = s.carrier, service = s.service, waybill_no = s.waybill_no, note = s.note,
+           untold = cast(s.untold as jsonb), version = s.version, updated_at = :now,
            released_seq = case when s.waybill_no <> '' and shipments.released_seq is null
                                then nextval('release_numbers') else shipments.released_seq end
       from unnest(cast(:shipment_ids as uuid[]), cast(:states as text[]), cast(:lines as text[]),

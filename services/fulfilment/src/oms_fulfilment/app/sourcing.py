@@ -4,7 +4,6 @@ what those before it took.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID
 
@@ -156,7 +155,7 @@ class Sourcing:
             cause=cause,
             sequence=attempt,
         )
-        routed = replace(demand, attempt=attempt, failure="", told="", lacking=())
+        routed = demand._replace(attempt=attempt, failure="", told="", lacking=())
         return routed.with_shipments(*shipments)
 
     def wait(self, demand: Demand, reason: str, decision_id: UUID, cause: EventMeta) -> Demand:
@@ -192,7 +191,7 @@ class Sourcing:
         demand = wait.demand
         if wait.tell:
             # Only what is told is a decision to keep: an order that waits for weeks must not fill the table.
-            demand = replace(demand, attempt=demand.attempt + 1)
+            demand = demand._replace(attempt=demand.attempt + 1)
             self._keep(demand, decision_id, demand.attempt, case, decision)
             lacking = set(decision.lacking)
             self._tell(demand, decision_id, tuple(line for line in case.lines if line.sku in lacking), cause)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from oms_fulfilment.domain.routing import Units
@@ -53,8 +53,7 @@ class Untold:
     lines: tuple[Units, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Shipment:
+class Shipment(NamedTuple):
     """One node's part of an order."""
 
     shipment_id: UUID
@@ -91,7 +90,7 @@ class Shipment:
 
     def changed(self, **changes: object) -> "Shipment":
         """The next version of the shipment."""
-        return replace(self, version=self.version + 1, **changes)  # type: ignore[arg-type]
+        return self._replace(version=self.version + 1, **changes)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +112,7 @@ class Exclusion:
     by: Literal["inventory", "warehouse"]
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(NamedTuple):
     """An order as fulfilment sees it."""
 
     order_id: UUID
@@ -167,12 +165,12 @@ class Demand:
 
     def with_shipments(self, *shipments: Shipment) -> "Demand":
         """The demand with these shipments added or replaced."""
-        return replace(self, shipments={**self.shipments, **{s.shipment_id: s for s in shipments}})
+        return self._replace(shipments={**self.shipments, **{s.shipment_id: s for s in shipments}})
 
     def excluding(self, node: str, skus: Iterable[str], by: Literal["inventory", "warehouse"]) -> "Demand":
         """The demand, not to be tried at the node for these SKUs."""
         added = (Exclusion(node, sku, by) for sku in skus)
-        return replace(self, excluded=tuple(dict.fromkeys((*self.excluded, *added))))
+        return self._replace(excluded=tuple(dict.fromkeys((*self.excluded, *added))))
 
 
 def given_back(before: Demand, after: Demand) -> Counter[tuple[str, str]]:

@@ -73,7 +73,7 @@ def cancel(demand: Demand, cancellation_id: UUID, wanted: Sequence[Units]) -> tu
     skus = {units.line_id: units.sku for units in wanted} | {line.line_id: line.sku for line in demand.lines}
     facts.append(Answered(cancellation_id, _units(stopped, skus), _units(left, skus)))
     lines = tuple(_cancelled(line, stopped.get(line.line_id, 0)) for line in demand.lines)
-    return replace(demand, lines=lines).with_shipments(*shipments), tuple(facts)
+    return demand._replace(lines=lines).with_shipments(*shipments), tuple(facts)
 
 
 def _totals(wanted: Sequence[Units]) -> dict[str, int]:
@@ -96,10 +96,10 @@ def _stop(shipment: Shipment, cancellation_id: UUID, cut: tuple[Units, ...], fac
     asked_inventory = shipment.state == "planned"
     shipment = shipment.changed(lines=lines)
     if shipment.is_empty:
-        shipment = replace(shipment, state="cancelled")
+        shipment = shipment._replace(state="cancelled")
     if asked_inventory:
         # Inventory has not answered: what it has not set aside it cannot give back. Told when it allocates.
-        return replace(shipment, untold=(*shipment.untold, Untold(cancellation_id, cut)))
+        return shipment._replace(untold=(*shipment.untold, Untold(cancellation_id, cut)))
     facts.append(Stopped(shipment, cancellation_id, cut))
     return shipment
 

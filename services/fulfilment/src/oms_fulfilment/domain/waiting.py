@@ -1,6 +1,6 @@
 """An order that cannot be routed waits: for how long, and when to say so."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from oms_fulfilment.domain.demand import Demand
@@ -26,24 +26,24 @@ def postpone(demand: Demand, reason: str, lacking: tuple[str, ...]) -> Wait:
     failures = demand.failures + 1
     tell = failures > 1 and reason != demand.told
     told = reason if tell else demand.told
-    waiting = replace(demand, failures=failures, failure=reason, told=told, lacking=tuple(sorted(lacking)))
+    waiting = demand._replace(failures=failures, failure=reason, told=told, lacking=tuple(sorted(lacking)))
     return Wait(waiting, _backoff(failures), tell)
 
 
 def refused(demand: Demand) -> Demand:
     """Inventory could not give what a plan asked for."""
-    return replace(demand, failures=demand.failures + 1)
+    return demand._replace(failures=demand.failures + 1)
 
 
 def tried_again(demand: Demand) -> Demand:
     """Time has passed: nodes that inventory refused may have stock again, those that warehouses refused stay out."""
     kept = tuple(exclusion for exclusion in demand.excluded if exclusion.by == "warehouse")
-    return replace(demand, excluded=kept) if kept != demand.excluded else demand
+    return demand._replace(excluded=kept) if kept != demand.excluded else demand
 
 
 def wanted_anew(demand: Demand) -> Demand:
     """A warehouse gave units back: a new search, with a patience of its own."""
-    return replace(demand, failures=0) if demand.failures else demand
+    return demand._replace(failures=0) if demand.failures else demand
 
 
 def _backoff(failures: int) -> timedelta:

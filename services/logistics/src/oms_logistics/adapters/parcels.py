@@ -1,9 +1,8 @@
 """Parcels in the database: what was asked for, who takes it, how far it came."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, TextClause, text
@@ -119,8 +118,7 @@ def _save_bookings() -> TextClause:
 _SAVE_BOOKINGS = _save_bookings()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What fulfilment asked for. `ship_to` is the destination as JSON."""
 
     node: str
@@ -134,8 +132,7 @@ class Request:
     weight_g: int
 
 
-@dataclass(frozen=True, slots=True)
-class Booking:
+class Booking(NamedTuple):
     """The answer to a request: a bid with its waybill, or a refusal, or neither when it was cancelled.
 
     `progress` is the parcel with the booking, one version after the one that was read. `options` is JSON.

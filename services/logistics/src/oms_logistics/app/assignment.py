@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -25,8 +26,7 @@ from oms_logistics.domain.waybill import Waybill
 _options = TypeAdapter(tuple[CarrierOption, ...])
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """A shipment that wants a carrier: its parcel as it was read, what is asked for, and what made us look."""
 
     progress: Progress

@@ -6,6 +6,7 @@ Every option is kept with the reason why it won or lost.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from oms_logistics.domain.calendar import Calendar, Promise
 from oms_logistics.domain.tariff import Lane, Tariff, rate
@@ -60,8 +61,7 @@ class Consignment:
     volume_cm3: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Bid:
+class Bid(NamedTuple):
     """A service that can carry the consignment: for how much, by when."""
 
     carrier: str
@@ -73,8 +73,7 @@ class Bid:
     lead_days: int
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """A service that was weighed, and why it won or lost. Without a bid it cannot carry the consignment."""
 
     carrier: str

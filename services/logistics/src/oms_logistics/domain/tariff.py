@@ -6,6 +6,7 @@ Money is in minor units of the tariff's currency, weight in grams, volume in cub
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,7 @@ class Tariff:
     surcharges: tuple[Surcharge, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Rating:
+class Rating(NamedTuple):
     """What a consignment costs, and how that came about."""
 
     zone: str

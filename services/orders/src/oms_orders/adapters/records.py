@@ -1,9 +1,9 @@
 """Append-only records beside the orders: what was told, what came too early, and the timeline."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -57,15 +57,14 @@ class Telling:
     document: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One thing that happened to an order, and what the order made of it."""
 
     order_id: UUID
     at: datetime
     kind: str
     event_id: UUID
-    detail: dict[str, Any] = field(default_factory=dict)
+    detail: dict[str, Any]
     led_to: Sequence[str] = ()
 
 

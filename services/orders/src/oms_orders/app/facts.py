@@ -4,6 +4,7 @@ The same table serves an event that comes in time and one that came before its o
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from oms_events.contracts.fulfilment import (
@@ -129,7 +130,13 @@ def timeline_detail(event: Event) -> Detail:
     if isinstance(event, OrderRouted):
         nodes = {str(shipment.shipment_id): shipment.node for shipment in event.shipments}
         return {"attempt": event.attempt, "rule_set": event.rule_set, "nodes": nodes}
-    return {name: getattr(event, name) for name in _SHOWN if name in type(event).model_fields}
+    return {name: getattr(event, name) for name in _shown_of(type(event))}
+
+
+@cache
+def _shown_of(kind: type[Event]) -> tuple[str, ...]:
+    """Those members worth showing that events of this kind have."""
+    return tuple(name for name in _SHOWN if name in kind.model_fields)
 
 
 def _noted(detail: Detail, note: str) -> Detail:

@@ -7,7 +7,7 @@ that they allow. A conclusion leaves a mark of its own (`released_at`, ...), so 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 Block = Literal["place", "reserve", "release", "ship"]
@@ -16,8 +16,7 @@ CancellationState = Literal["requested", "closed"]
 Source = Literal["channel", "operator", "hold", "unpaid"]
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """What a decision follows from: `id` and `at` name it for ever, `now` is when it is handled."""
 
     id: str

@@ -1,0 +1,34 @@
+"""Every service of the house, as the contract tests look at them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from oms_catalog.service import service as catalog
+from oms_events.registry import Event
+from oms_fulfilment.service import service as fulfilment
+from oms_gateway.doors import DOORS
+from oms_inventory.service import service as inventory
+from oms_logistics.service import service as logistics
+from oms_orders.service import service as orders
+
+ROOT = Path(__file__).parents[2]
+SERVICES = (catalog, inventory, orders, fulfilment, logistics)
+"""Those with a database and a runtime: all but the gateway."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a service says that it reads and writes."""
+
+    consumes: Sequence[type[Event]]
+    produces: Sequence[type[Event]]
+
+
+DECLARED: Mapping[str, Declared] = {
+    **{
+        service.name: Declared([subscription.event for subscription in service.consumes], service.produces)
+        for service in SERVICES
+    },
+    "gateway": Declared([], [door.event for door in DOORS]),
+}

@@ -1,0 +1,24 @@
+"""The services' declarations fit together: nobody listens for what nobody says."""
+
+from collections import Counter
+
+from oms_events.registry import events
+
+from .services import DECLARED
+
+
+def test_every_event_is_produced_by_exactly_one_service() -> None:
+    produced = Counter(event.type for declared in DECLARED.values() for event in declared.produces)
+    assert produced == dict.fromkeys(events(), 1)
+
+
+def test_an_event_is_produced_by_the_service_that_its_topic_names() -> None:
+    owners = {event.type: service for service, declared in DECLARED.items() for event in declared.produces}
+    for type_, event in events().items():
+        assert owners[type_] == ("gateway" if event.topic.service == "intake" else event.topic.service), type_
+
+
+def test_every_consumed_event_is_produced_by_another_service() -> None:
+    for service, declared in DECLARED.items():
+        elsewhere = {event for other, told in DECLARED.items() if other != service for event in told.produces}
+        assert set(declared.consumes) <= elsewhere, service
