@@ -243,6 +243,8 @@ async def ensure_topics(
         wanted = [NewTopic(topic.name, partitions, copies, topic_configs=topic.config()) for topic in topics]
         response = await admin.create_topics(wanted)
         await _until_groups_form(admin)
+        refused = {name for name, code, *_ in response.topic_errors if code not in (0, _TOPIC_ALREADY_EXISTS)}
+        await _until_known(admin, {topic.name for topic in topics} - refused)
     finally:
         await admin.close()
     created = []
@@ -252,6 +254,14 @@ async def ensure_topics(
         elif code != _TOPIC_ALREADY_EXISTS:
             raise for_code(code)(f"topic {name} was refused")
     return created
+
+
+async def _until_known(admin: AIOKafkaAdminClient, names: set[str]) -> None:
+    """A broker answers that a topic is made before it has heard of it itself."""
+    for wait in backoff(first=0.1, cap=1.0):
+        if names <= set(await admin.list_topics()):
+            return
+        await asyncio.sleep(wait)
 
 
 async def _until_groups_form(admin: AIOKafkaAdminClient) -> None:
