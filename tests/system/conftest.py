@@ -10,13 +10,12 @@ import pytest_asyncio
 from oms_catalog.service import service as catalog
 from oms_events.registry import topics
 from oms_events.runtime.service import Service
-from oms_events.testing.memory_broker import ROUGH, Manners
+from oms_events.testing.memory_broker import ROUGH, Manners, MemoryBroker
 from oms_fulfilment.service import service as fulfilment
 from oms_inventory.service import service as inventory
 from oms_logistics.service import service as logistics
 from oms_orders.service import service as orders
 
-from .broker import Broker
 from .players import LEEDS, LONDON, Outside, counted
 from .system import System
 
@@ -32,7 +31,7 @@ async def outside_of(migrated_database: Callable[[Service, Path], str]) -> Async
     async with AsyncExitStack() as stack:
 
         async def start(*, seed: int | None = None, manners: Manners = ROUGH) -> Outside:
-            broker = Broker([topic.name for topic in topics()], seed=seed, manners=manners)
+            broker = MemoryBroker([topic.name for topic in topics()], seed=seed, manners=manners)
             print(f"memory broker with seed {broker.seed}")
             databases = [
                 # In a thread: Alembic runs an event loop of its own.

@@ -113,9 +113,14 @@ class MemoryBroker:
 
     def rebalance_soon(self, group: str) -> None:
         """The same, without waiting for it."""
-        task = asyncio.create_task(self.rebalance(group))
-        self._rebalances.add(task)
-        task.add_done_callback(self._rebalances.discard)
+        self._rebalances.add(asyncio.create_task(self._rebalance_and_say(group)))
+
+    async def _rebalance_and_say(self, group: str) -> None:
+        try:
+            await self.rebalance(group)
+        finally:
+            self._rebalances = {task for task in self._rebalances if task is not asyncio.current_task()}
+            await self.announce()
 
     async def quiet(self, *drains: Callable[[], Awaitable[None]], timeout_s: float = 30.0) -> None:
         """Wait until every group has dealt with everything, and nothing new comes of it.
@@ -299,12 +304,16 @@ class MemorySource:
             await asyncio.sleep(0)
             records = self._take(max_records)
             left_s = deadline - time.monotonic()
+            if records:
+                self.idle = False
             if records or left_s <= 0:
                 return records
-            self.idle = not self._behind()
-            await broker.announce()
-            await broker.changed_within(left_s if self.idle else 0.001)
-            self.idle = False
+            idle = not self._behind()
+            if idle and not self.idle:  # said once: two idle groups that said so again would wake each other for ever
+                self.idle = True
+                await broker.announce()
+            self.idle = idle
+            await broker.changed_within(left_s if idle else 0.001)
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         if self._broker.fails("commit"):
