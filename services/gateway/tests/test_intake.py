@@ -205,6 +205,11 @@ async def test_a_note_may_have_lines(house: House, order: MakeOrder) -> None:
         ({"version": 10**400}, ["version", "less_than_equal"]),
         ({"lines": [{"line_no": "1", "listing": "x", "quantity": -1, "unit_price_minor": 1}]}, ["lines.0.quantity"]),
         ({"lines": [{"line_no": "1", "listing": "x", "quantity": 0, "unit_price_minor": 1}]}, ["lines.0.quantity"]),
+        ({"lines": [{"line_no": "1", "listing": "x", "quantity": 1, "unit_price_minor": 1}] * 2}, ["lines", "line_no"]),
+        (
+            {"lines": [{"line_no": "1", "listing": "x", "quantity": 10**6, "unit_price_minor": 10**9}]},
+            ["lines", "unit_price_minor"],
+        ),
         ({"lines": []}, ["lines"]),
         ({"lines": "x"}, ["lines"]),
         ({"currency": "EUX"}, ["currency", "ISO 4217"]),

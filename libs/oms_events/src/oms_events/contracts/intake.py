@@ -3,9 +3,10 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from oms_events.contracts.shared import (
+    MOST_MINOR,
     Code,
     Currency,
     Destination,
@@ -67,6 +68,15 @@ class ChannelOrder(ChannelRef):
     delivery_tier: Literal["standard", "express", "next_day", "same_day"] = "standard"
     ship_by: Instant | None = None
     buyer_note: LongText = ""
+
+    @field_validator("lines")
+    @classmethod
+    def _lines_can_be_told_apart_and_added_up(cls, lines: tuple[ChannelOrderLine, ...]) -> tuple[ChannelOrderLine, ...]:
+        if len({line.line_no for line in lines}) < len(lines):
+            raise ValueError("every line needs a line_no of its own")
+        if max(line.quantity * line.unit_price_minor for line in lines) > MOST_MINOR:
+            raise ValueError(f"quantity times unit_price_minor must not exceed {MOST_MINOR}")
+        return lines
 
 
 class ChannelPayment(ChannelRef):

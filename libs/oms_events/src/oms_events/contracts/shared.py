@@ -24,7 +24,8 @@ Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][
 Currency = Annotated[str, Field(min_length=3, max_length=3), AfterValidator(_currency)]
 Instant = Annotated[AwareDatetime, AfterValidator(utc)]
 """A time with an offset, kept as UTC."""
-Minor = Annotated[int, Field(ge=-(10**14), le=10**14)]
+MOST_MINOR = 10**14
+Minor = Annotated[int, Field(ge=-MOST_MINOR, le=MOST_MINOR)]
 """Money in the currency's smallest unit."""
 Price = Annotated[int, Field(ge=0, le=10**12)]
 """Money in the currency's smallest unit, zero or more."""
