@@ -6,12 +6,15 @@ import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 import docker
 import psutil
 from docker.errors import DockerException, ImageNotFound
 from docker.models.containers import Container
 from requests.exceptions import RequestException
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer, Mount
 
 from oms_local import kafka, postgres, probes
 from oms_local.ports import LOCALHOST, Ports
@@ -23,6 +26,9 @@ from oms_local.supervisor import READY_TIMEOUT_S, Report, StartFailed
 
 KAFKA_IMAGE = f"apache/kafka:{kafka.VERSION}"
 POSTGRES_IMAGE = "postgres:18"
+
+# Its reaper is one more image to pull. Ours are labelled with the process that owns them, and removed with it.
+testcontainers_config.ryuk_disabled = True
 
 _ANSWER_TIMEOUT_S = 20
 """For one answer of the daemon. A pull answers at every step: a slow line passes, a dead one fails."""
@@ -134,21 +140,19 @@ def _postgres(login: PostgresServer, profile: Profile) -> _Server:
 
 
 def _run(client: docker.DockerClient, server: _Server, run_folder: RunFolder | None) -> Container:
-    volumes = {}
+    volumes: dict[str, Mount] = {}
     if run_folder is not None:
         # Named by the folder's secret: data whose passwords went with a deleted folder are not picked up again.
         name = f"oms-local-{server.name}-{run_folder.secret('volumes')[:8]}"
         client.volumes.create(name, labels={_RUN_FOLDER: str(run_folder.path.resolve())})
-        volumes = {name: {"bind": server.data, "mode": "rw"}}
-    return client.containers.run(
-        server.image,
-        server.command,
-        detach=True,
-        environment=server.environment,
-        labels={_OWNER: _this_process()},
-        ports={f"{server.port}/tcp": (LOCALHOST, server.published)},
-        volumes=volumes,
-    )
+        volumes[name] = {"bind": server.data, "mode": "rw"}
+    container = DockerContainer(server.image, env=server.environment, labels={_OWNER: _this_process()})
+    # Set here and not by `with_bind_ports`, which would publish on every address of the machine.
+    container.ports = cast("Any", {f"{server.port}/tcp": (LOCALHOST, server.published)})
+    container.volumes = volumes
+    if server.command is not None:
+        container.with_command(server.command)
+    return container.start().get_wrapped_container()
 
 
 async def _until_ready(server: _Server, container: Container) -> None:
