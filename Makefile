@@ -48,7 +48,7 @@ clean: ## stop the system and remove all that it made
 	@find . -name __pycache__ -o -name '*.egg-info' | xargs rm -rf
 
 test: install ## every level of tests, on a real broker and database
-	@$(BIN)/python -m pytest -n auto -m "not e2e"
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e"
 	@$(BIN)/python -m pytest -m e2e
 
 test-fast: install ## the levels that start no processes of the system
