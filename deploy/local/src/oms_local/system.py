@@ -164,7 +164,6 @@ class _Plan:
             "OMS_HTTP_PORT": str(address.port),
             "OMS_ROLES": ",".join(ROLES),
             "OMS_INSTANCE": f"{service.name}-0",
-            "OMS_PARTITIONS": str(self.options.partitions),
             "OMS_LOG_LEVEL": self.options.log_level,
             "OMS_LOG_FORMAT": self.options.log_format,
         }

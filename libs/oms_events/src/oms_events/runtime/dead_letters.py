@@ -62,7 +62,7 @@ _DISCARD = text(
 _REQUESTED = text(
     """
     select id, key, topic, partition, record_offset, headers, payload from dead_letters
-     where consumer = :consumer and state = 'replaying' and closed_at is null order by id limit :limit for update
+     where consumer = :consumer and state = 'replaying' and closed_at is null order by id limit 1 for update
     """
 )
 _CLOSE = text("update dead_letters set state = 'replayed', closed_at = now() where id = :id")
@@ -154,24 +154,14 @@ async def bury(connection: AsyncConnection, consumer: str, letters: Sequence[Dea
     )
 
 
-async def requested(connection: AsyncConnection, consumer: str, *, limit: int = 200) -> list[Requested]:
-    """Letters to replay now, oldest first, locked until the transaction ends."""
-    rows = await connection.execute(_REQUESTED, {"consumer": consumer, "limit": limit})
-    return [
-        Requested(
-            row.id,
-            row.key,
-            Record(
-                row.topic,
-                row.key.encode(),
-                row.payload,
-                [(name, value.encode()) for name, value in _json(row.headers)],
-                row.partition,
-                row.record_offset,
-            ),
-        )
-        for row in rows
-    ]
+async def next_requested(connection: AsyncConnection, consumer: str) -> Requested | None:
+    """The oldest letter to replay now, locked until the transaction ends."""
+    row = (await connection.execute(_REQUESTED, {"consumer": consumer})).one_or_none()
+    if row is None:
+        return None
+    headers = [(name, value.encode()) for name, value in _json(row.headers)]
+    record = Record(row.topic, row.key.encode(), row.payload, headers, row.partition, row.record_offset)
+    return Requested(row.id, row.key, record)
 
 
 async def close_replayed(connection: AsyncConnection, consumer: str, letter: Requested) -> None:

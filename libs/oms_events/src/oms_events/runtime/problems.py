@@ -7,7 +7,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
@@ -93,13 +93,6 @@ def field_errors(errors: Sequence[ErrorDetails], *, prefix: str = "") -> list[Fi
         )
         for error in errors[:_LISTED_ERRORS]
     ]
-
-
-def invalid(error: ValidationError, *, prefix: str = "") -> Problem:
-    """422 that lists what pydantic found."""
-    errors = field_errors(error.errors(include_url=False, include_input=False, include_context=False), prefix=prefix)
-    first = errors[0]
-    return Problem(422, f"{first.field}: {first.detail}", errors=errors)
 
 
 def install(app: FastAPI) -> None:

@@ -311,27 +311,29 @@ class Runner:
 
     async def _replay(self) -> None:
         """Apply the letters somebody asked for, one by one in their order."""
-        while True:
-            current: list[Requested] = []
+        while await self._replay_next():
+            pass
 
-            async def again(work: Work, current: list[Requested] = current) -> None:
-                wanted = await dead_letters.requested(work.connection, self._group, limit=1)
-                current[:] = wanted
-                for letter in wanted:
-                    delivery = self._deliver(letter.record)
-                    if delivery is not None and delivery.received is None:
-                        raise delivery.error or Undecodable("the record cannot be read")
-                    if delivery is not None and delivery.received is not None:
-                        await self._handle([delivery.received], work)
-                    await dead_letters.close_replayed(work.connection, self._group, letter)
+    async def _replay_next(self) -> bool:
+        """Apply one letter, or say why it cannot be; answers whether there was one."""
+        taken: list[Requested] = []
 
-            error = await self._attempt(again)
-            if not current:
-                return
-            if error is not None:
-                letter, reason = current[0], error
-                await self._attempt(
-                    lambda work, letter=letter, reason=reason: dead_letters.failed_again(  # type: ignore[misc]
-                        work.connection, self._group, letter, reason
-                    )
-                )
+        async def apply(work: Work) -> None:
+            letter = await dead_letters.next_requested(work.connection, self._group)
+            taken[:] = [letter] if letter else []
+            if letter:
+                await self._reapply(letter, work)
+
+        error = await self._attempt(apply)
+        if taken and error is not None:
+            reason = error
+            await self._attempt(lambda work: dead_letters.failed_again(work.connection, self._group, taken[0], reason))
+        return bool(taken)
+
+    async def _reapply(self, letter: Requested, work: Work) -> None:
+        delivery = self._deliver(letter.record)
+        if delivery is not None and delivery.received is None:
+            raise delivery.error or Undecodable("the record cannot be read")
+        if delivery is not None and delivery.received is not None:
+            await self._handle([delivery.received], work)
+        await dead_letters.close_replayed(work.connection, self._group, letter)

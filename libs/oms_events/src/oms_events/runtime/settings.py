@@ -22,7 +22,6 @@ class Settings(BaseSettings):
     instance: str = ""
     """Name of this process among its service's, for static group membership. Never the same in two live
     processes: nothing in the client fences them."""
-    partitions: int = Field(default=4, ge=1)
     log_level: str = "INFO"
     log_format: Literal["console", "json"] = "json"
 

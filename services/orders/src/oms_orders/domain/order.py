@@ -4,7 +4,6 @@ Facts may come twice, late and in any order. They are recorded first; `progress.
 that they allow. A conclusion leaves a mark of its own (`released_at`, ...), so it is drawn once.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -247,8 +246,3 @@ class Order:
         """What was decided since last asked."""
         decided, self.decided = self.decided, []
         return decided
-
-
-def left_of(lines: Iterable[Line]) -> dict[str, int]:
-    """What is still wanted, by line."""
-    return {line.line_id: line.left for line in lines if line.left > 0}
