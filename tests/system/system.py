@@ -29,7 +29,7 @@ from oms_events.runtime.service import Service
 from oms_events.runtime.settings import Settings
 from oms_events.testing.memory_broker import MemoryBroker
 from oms_events.testing.scenario import START
-from oms_events.values import derived_id
+from oms_events.values import derived_text
 from oms_gateway.doors import DOORS
 
 PATIENCE_S = 8.0
@@ -92,8 +92,8 @@ class System:
         door = _DOORS[type(part)]
         event = door.wrap(part)
         content = hashlib.sha256(to_json(part)).hexdigest()
-        event_id = derived_id(event.type, event.key(), content, at=door.at(part))
-        return encode(event, EventMeta(event_id, "/oms/gateway", event.type, event.key(), self.now, str(event_id)))
+        event_id = derived_text(event.type, event.key(), content, at=door.at(part))
+        return encode(event, EventMeta(event_id, "/oms/gateway", event.type, event.key(), self.now, event_id))
 
     async def ask(self, service: str, path: str, **query: Any) -> Any:
         """What a service answers to a query."""

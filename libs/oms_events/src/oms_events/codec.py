@@ -5,9 +5,10 @@ route, deduplicate and dead-letter without parsing the value. Reads structured m
 Source: CloudEvents specification, Kafka Protocol Binding, version 1.0.2.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -15,20 +16,15 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from oms_events.envelope import EventMeta, Received
-from oms_events.registry import MAX_RECORD_BYTES, Event, current_type, model_of, upcast_data
+from oms_events.registry import MAX_RECORD_BYTES, Event, model_of, upcast_data
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
+"""A header of a foreign producer may have no value."""
 
-_CONTENT_TYPE = ("content-type", b"application/json")
-_SPECVERSION = ("ce_specversion", b"1.0")
-_READ = {
-    "traceparent": "traceparent",
-    **{
-        name: f"ce_{name}"
-        for name in ("id", "source", "type", "subject", "time", "sequence", "correlationid", "causationid")
-    },
-}
-"""Attributes that a reader uses, and their headers in binary mode."""
+_ATTRIBUTES = ("type", "id", "source", "time", "subject", "correlationid", "causationid", "sequence", "traceparent")
+"""Attributes that a reader uses, in structured mode and, below, in binary mode."""
+_HEADERS = (*(f"ce_{name}" for name in _ATTRIBUTES[:-1]), "traceparent")
+_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class Record(NamedTuple):
@@ -58,28 +54,42 @@ def schema_uri(type_: str) -> str:
     return f"events/{service}/{name}.{version}.schema.json"
 
 
+@cache
+def _constant_headers(type_: str, source: str) -> tuple[tuple[str, bytes], ...]:
+    """The attributes that all events of a type and source share. The type comes first: readers look for it first."""
+    return (
+        ("ce_type", type_.encode()),
+        ("ce_specversion", b"1.0"),
+        ("ce_source", source.encode()),
+        ("ce_dataschema", schema_uri(type_).encode()),
+        ("content-type", b"application/json"),
+    )
+
+
+@lru_cache(maxsize=64)
+def _moment(time: datetime) -> bytes:
+    """A time as RFC 3339 has it. All events of a transaction carry the same."""
+    return time.isoformat().encode()
+
+
 def encode(event: Event, meta: EventMeta) -> Record:
     """The event as a record. Raises RecordTooLarge."""
     value = event.__pydantic_serializer__.to_json(event)
     if len(value) > MAX_RECORD_BYTES:
         raise RecordTooLarge(f"{meta.type} of {len(value)} bytes exceeds the limit of {MAX_RECORD_BYTES} bytes")
-    key = event.key().encode()
+    key = meta.subject.encode()
     headers = [
-        _CONTENT_TYPE,
-        _SPECVERSION,
-        ("ce_id", str(meta.id).encode()),
-        ("ce_source", meta.source.encode()),
-        ("ce_type", meta.type.encode()),
-        ("ce_subject", meta.subject.encode()),
-        ("ce_time", meta.time.isoformat().encode()),
-        ("ce_dataschema", schema_uri(meta.type).encode()),
+        *_constant_headers(meta.type, meta.source),
+        ("ce_id", meta.id.encode()),
+        ("ce_subject", key),
+        ("ce_time", _moment(meta.time)),
         ("ce_partitionkey", key),
         ("ce_correlationid", meta.correlationid.encode()),
     ]
     if meta.causationid is not None:
         headers.append(("ce_causationid", meta.causationid.encode()))
     if meta.sequence is not None:
-        headers.append(("ce_sequence", str(meta.sequence).encode()))
+        headers.append(("ce_sequence", b"%d" % meta.sequence))
     if meta.traceparent is not None:
         headers.append(("traceparent", meta.traceparent.encode()))
     return Record(event.topic.name, key, value, headers)
@@ -89,22 +99,27 @@ def type_of(record: Record) -> str | None:
     """The event's type without decoding it; None where only the value can tell (structured mode) or nothing does."""
     for name, value in record.headers:
         if name == "ce_type":
-            return value.decode(errors="replace")
+            return (value or b"").decode(errors="replace")
     return None
 
 
 def decode(record: Record) -> Received[Event]:
     """The event of a record, brought to its current version. Raises Undecodable."""
     headers = dict(record.headers)
-    structured = headers.get("content-type", b"").startswith(b"application/cloudevents")
-    attributes, value = _structured(record) if structured else _binary(headers, record.value)
-    meta = _meta(attributes)
+    value: bytes | dict[str, Any]
+    if (headers.get("content-type") or b"").startswith(b"application/cloudevents"):
+        attributes, value = _structured(record)
+        meta = _meta(attributes, _ATTRIBUTES)
+    else:
+        if record.value is None:
+            raise Undecodable("the record has no value")
+        meta, value = _meta(headers, _HEADERS), record.value
     model = model_of(meta.type)
     if model is None:
         raise Undecodable(f"unknown event type {meta.type}")
     try:
-        if current_type(meta.type) == meta.type and isinstance(value, bytes):
-            event = model.model_validate_json(value)
+        if model.type == meta.type and isinstance(value, bytes):
+            event: Event = model.__pydantic_validator__.validate_json(value)
         else:
             data = from_json(value) if isinstance(value, bytes) else value
             event = model.model_validate(upcast_data(meta.type, data), strict=False)
@@ -122,15 +137,7 @@ def _places(error: ValidationError) -> str:
     )
 
 
-def _binary(headers: Mapping[str, bytes], value: bytes | None) -> tuple[dict[str, str], bytes]:
-    if value is None:
-        raise Undecodable("the record has no value")
-    return {
-        name: headers[header].decode(errors="replace") for name, header in _READ.items() if header in headers
-    }, value
-
-
-def _structured(record: Record) -> tuple[dict[str, str], dict[str, Any]]:
+def _structured(record: Record) -> tuple[dict[str, bytes | None], dict[str, Any]]:
     try:
         document = from_json(record.value or b"")
     except ValueError:
@@ -138,26 +145,36 @@ def _structured(record: Record) -> tuple[dict[str, str], dict[str, Any]]:
     if not isinstance(document, dict) or not isinstance(document.get("data"), dict):
         raise Undecodable("the structured event carries no data object")
     data = document.pop("data")
-    return {name: str(value) for name, value in document.items() if value is not None}, data
+    return {name: str(value).encode() for name, value in document.items() if value is not None}, data
 
 
-def _meta(attributes: Mapping[str, str]) -> EventMeta:
+def _meta(headers: Mapping[str, bytes | None], names: Sequence[str]) -> EventMeta:
+    """The attributes that a reader uses."""
     try:
-        type_, id_ = attributes["type"], attributes["id"]
-        time = datetime.fromisoformat(attributes["time"])
-        sequence = attributes.get("sequence")
+        type_, id_, source, at, subject, correlation, causation, sequence, trace = [
+            value.decode() if (value := headers.get(name)) is not None else None for name in names
+        ]
+        if type_ is None or id_ is None or source is None or at is None:
+            missing = next(name for name in names if headers.get(name) is None)
+            raise Undecodable(f"the CloudEvents attribute {missing.removeprefix('ce_')} is missing")
+        id_, time = _id(id_), datetime.fromisoformat(at)
         return EventMeta(
-            id=UUID(id_),
-            source=attributes["source"],
-            type=type_,
-            subject=attributes.get("subject", ""),
-            time=time if time.tzinfo else time.replace(tzinfo=UTC),
-            correlationid=attributes.get("correlationid", id_),
-            causationid=attributes.get("causationid"),
-            sequence=int(sequence) if sequence is not None else None,
-            traceparent=attributes.get("traceparent"),
+            id_,
+            source,
+            type_,
+            subject or "",
+            time if time.tzinfo else time.replace(tzinfo=UTC),
+            correlation or id_,
+            causation,
+            int(sequence) if sequence is not None else None,
+            trace,
         )
-    except KeyError as error:
-        raise Undecodable(f"the CloudEvents attribute {error.args[0]} is missing") from None
+    except Undecodable:
+        raise
     except ValueError as error:
         raise Undecodable(f"a CloudEvents attribute cannot be read: {error}") from None
+
+
+def _id(said: str) -> str:
+    """A UUID in the one form in which ids are compared and kept. Raises ValueError."""
+    return said if _ID.fullmatch(said) else str(UUID(said))

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
-from uuid import UUID
 
 from oms_events.registry import Event
-from oms_events.values import derived_id
+from oms_events.values import derived_text
 
 E = TypeVar("E", bound=Event)
 E_co = TypeVar("E_co", bound=Event, covariant=True)
@@ -16,11 +15,12 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 class EventMeta(NamedTuple):
     """CloudEvents attributes plus the extensions this system uses.
 
-    `sequence` is the aggregate's version where it has one; `correlationid` is the event that began the whole
-    chain, `causationid` the one handled when this was emitted; `traceparent` is W3C trace context.
+    `id` is a UUID as text; `subject` is the event's key; `sequence` is the aggregate's version where it has one;
+    `correlationid` is the event that began the whole chain, `causationid` the one handled when this was emitted;
+    `traceparent` is W3C trace context.
     """
 
-    id: UUID
+    id: str
     source: str
     type: str
     subject: str
@@ -44,8 +44,8 @@ Batch = Sequence[Received[E]]
 
 def origin(source: str, *identity: str, at: datetime, traceparent: str | None = None) -> EventMeta:
     """A cause that is no event itself (a request, a deadline, a job): the same identity is the same cause."""
-    cause = derived_id(source, *identity, at=at)
-    return EventMeta(cause, source, "", "/".join(identity), at, str(cause), traceparent=traceparent)
+    cause = derived_text(source, *identity, at=at)
+    return EventMeta(cause, source, "", "/".join(identity), at, cause, traceparent=traceparent)
 
 
 def caused_by(
@@ -56,15 +56,14 @@ def caused_by(
     Its id derives from the cause, the type and the ordinal, so that handling the cause again, after a crash
     or on a second delivery, gives the same event, which every inbox then knows.
     """
-    cause_id = str(cause.id)
     return EventMeta(
-        id=derived_id(cause_id, event.type, str(ordinal), at=cause.time),
-        source=source,
-        type=event.type,
-        subject=event.key(),
-        time=now,
-        correlationid=cause.correlationid,
-        causationid=cause_id,
-        sequence=sequence,
-        traceparent=cause.traceparent,
+        derived_text(cause.id, event.type, str(ordinal), at=cause.time),
+        source,
+        event.type,
+        event.key(),
+        now,
+        cause.correlationid,
+        cause.id,
+        sequence,
+        cause.traceparent,
     )

@@ -14,6 +14,8 @@ NodeCode = NewType("NodeCode", str)
 
 _NAMESPACE = UUID("8f3c1f0a-5d0e-5c3b-9a53-0d6f2a6e7b11")
 """Root of every derived id. Changing it would give every known order a second identity."""
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""The digit of a UUID that carries its variant, by the random digit in its place."""
 
 
 def order_id(channel: str, shop: str, channel_order_no: str) -> OrderId:
@@ -24,19 +26,21 @@ def order_id(channel: str, shop: str, channel_order_no: str) -> OrderId:
     return OrderId(uuid5(_NAMESPACE, "\x1f".join(("order", channel, shop, channel_order_no))))
 
 
-def derived_id(*parts: str, at: datetime) -> UUID:
+def derived_text(*parts: str, at: datetime) -> str:
     """An id that the same cause always gives again, and that sorts by the time of the cause.
 
-    UUID version 8 (RFC 9562): 48 bits of Unix milliseconds, then bits of a SHA-256 of the parts, so that
+    UUID version 8 (RFC 9562) as text: 48 bits of Unix milliseconds, then bits of a SHA-256 of the parts, so that
     indexes over such ids grow at one end. `at` is part of the identity only through its milliseconds.
     """
-    digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
-    millis = max(0, int(at.timestamp() * 1000)) & 0xFFFF_FFFF_FFFF
-    tail = int.from_bytes(digest[:10], "big")
-    value = (millis << 80) | tail
-    value = (value & ~(0xF << 76)) | (0x8 << 76)
-    value = (value & ~(0x3 << 62)) | (0x2 << 62)
-    return UUID(int=value)
+    digest = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+    millis = f"{max(0, int(at.timestamp() * 1000)) & 0xFFFF_FFFF_FFFF:012x}"
+    # Put together as text: ids travel and are stored as text, and the class UUID costs more than the hash.
+    return f"{millis[:8]}-{millis[8:]}-8{digest[1:4]}-{_VARIANT[digest[4]]}{digest[5:8]}-{digest[8:20]}"
+
+
+def derived_id(*parts: str, at: datetime) -> UUID:
+    """`derived_text` as a UUID."""
+    return UUID(derived_text(*parts, at=at))
 
 
 def utc(moment: datetime) -> datetime:

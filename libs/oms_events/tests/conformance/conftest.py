@@ -7,16 +7,22 @@ from collections.abc import AsyncIterator
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from oms_events import registry
 from oms_events.registry import Topic
 from oms_events.runtime.kafka import ensure_topics
-from oms_events.runtime.tables import create_messaging_v1
+from oms_events.runtime.tables import create_messaging_v1, upgrade_messaging_v2
 from oms_events.testing.fixtures import MakeDatabase
 
 from .kit import DECLARED, PARTITIONS, TABLE, Kit, Noted, Stepped
+
+
+def _create_messaging(connection: Connection) -> None:
+    operations = Operations(MigrationContext.configure(connection))
+    create_messaging_v1(operations)
+    upgrade_messaging_v2(operations)
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +33,7 @@ def messaging_database(make_database: MakeDatabase) -> str:
     async def create() -> None:
         engine = create_async_engine(url)
         async with engine.begin() as connection:
-            await connection.run_sync(lambda c: create_messaging_v1(Operations(MigrationContext.configure(c))))
+            await connection.run_sync(_create_messaging)
             await connection.execute(text(TABLE))
         await engine.dispose()
 

@@ -275,8 +275,8 @@ class Kit:
 def record_of(happened: Event) -> Record:
     """An event as its producer sends it."""
     now = datetime.now(UTC)
-    id_ = uuid.uuid4()
-    return encode(happened, EventMeta(id_, "/test", happened.type, happened.key(), now, str(id_)))
+    id_ = str(uuid.uuid4())
+    return encode(happened, EventMeta(id_, "/test", happened.type, happened.key(), now, id_))
 
 
 def steps_of(counters: int, each: int) -> list[Stepped]:

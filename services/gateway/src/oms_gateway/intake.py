@@ -17,7 +17,7 @@ from oms_events.codec import Record, RecordTooLarge, encode
 from oms_events.envelope import EventMeta
 from oms_events.registry import MAX_RECORD_BYTES
 from oms_events.runtime.problems import FieldError, Problem
-from oms_events.values import derived_id
+from oms_events.values import derived_text
 from oms_gateway.admission import BODY_LIMIT, Admission, path_of, require_role
 from oms_gateway.appender import Appender
 from oms_gateway.documents import Malformed, Refused, parse, read
@@ -171,9 +171,9 @@ def _enter(door: Door[Any], value: object, circumstances: _Circumstances) -> _En
     event = door.wrap(part)
     key = event.key()
     content = hashlib.sha256(to_json(part)).hexdigest()
-    event_id = derived_id(event.type, key, content, at=door.at(part))
+    event_id = derived_text(event.type, key, content, at=door.at(part))
     meta = EventMeta(
-        event_id, SOURCE, event.type, key, circumstances.now, str(event_id), traceparent=circumstances.traceparent
+        event_id, SOURCE, event.type, key, circumstances.now, event_id, traceparent=circumstances.traceparent
     )
     try:
         record = encode(event, meta)

@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -90,7 +89,7 @@ class DeadLetter:
     """A record that could not be applied, or that waits behind one."""
 
     record: Record
-    event_id: UUID | None
+    event_id: str | None
     event_type: str | None
     state: State
     reason: str
@@ -108,7 +107,8 @@ class Requested:
 
 def key_of(record: Record) -> str:
     """The key that later records wait for."""
-    return _storable((record.key or b"").decode(errors="replace"))
+    key = (record.key or b"").decode(errors="replace")
+    return _storable(key) if "\x00" in key else key
 
 
 def _storable(said: str) -> str:
@@ -145,7 +145,10 @@ async def bury(connection: AsyncConnection, consumer: str, letters: Sequence[Dea
             "offsets": [record.offset for record in records],
             "headers": [
                 json.dumps(
-                    [[_storable(name), _storable(value.decode(errors="replace"))] for name, value in record.headers]
+                    [
+                        [_storable(name), _storable((value or b"").decode(errors="replace"))]
+                        for name, value in record.headers
+                    ]
                 )
                 for record in records
             ],

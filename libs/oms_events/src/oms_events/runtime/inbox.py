@@ -2,11 +2,12 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+# Ids and keys come back only in the rare case that some are known or wait: reading hundreds of ids of every batch
+# would cost as much as writing them.
 _ADMIT = text(
     """
     with admitted as (
@@ -15,9 +16,15 @@ _ADMIT = text(
         on conflict do nothing
         returning event_id
     )
-    select (select array_agg(event_id) from admitted) as fresh,
-           (select array_agg(distinct key) from dead_letters
-             where consumer = :consumer and closed_at is null and key = any(cast(:keys as text[]))) as blocked
+    select case when (select count(*) from admitted) < cardinality(cast(:event_ids as uuid[]))
+                then array(select cast(event_id as text) from admitted) end as fresh,
+           exists (select 1 from dead_letters where consumer = :consumer and closed_at is null) as letters
+    """
+)
+_BLOCKED = text(
+    """
+    select distinct key from dead_letters
+     where consumer = :consumer and closed_at is null and key = any(cast(:keys as text[]))
     """
 )
 
@@ -33,20 +40,23 @@ _PURGE = text(
 class Admission:
     """What the inbox says of a batch: ids never applied before, and keys that wait behind a dead letter."""
 
-    fresh: frozenset[UUID]
+    fresh: frozenset[str]
     blocked: frozenset[str]
 
 
 async def admit(
-    connection: AsyncConnection, consumer: str, event_ids: Collection[UUID], keys: Collection[str]
+    connection: AsyncConnection, consumer: str, event_ids: Collection[str], keys: Collection[str]
 ) -> Admission:
     """Mark events as applied by this transaction and answer which were new.
 
     Ids are inserted in sorted order: two members with overlapping batches then wait for, not deadlock on, each other.
     """
-    parameters = {"consumer": consumer, "event_ids": sorted(event_ids), "keys": list(keys)}
-    row = (await connection.execute(_ADMIT, parameters)).one()
-    return Admission(frozenset(row.fresh or ()), frozenset(row.blocked or ()))
+    row = (await connection.execute(_ADMIT, {"consumer": consumer, "event_ids": sorted(event_ids)})).one()
+    blocked: frozenset[str] = frozenset()
+    if row.letters and keys:
+        waiting = await connection.execute(_BLOCKED, {"consumer": consumer, "keys": list(keys)})
+        blocked = frozenset(waiting.scalars())
+    return Admission(frozenset(event_ids if row.fresh is None else row.fresh), blocked)
 
 
 async def purge(connection: AsyncConnection, *, days: int, chunk: int = 5000) -> int:

@@ -72,7 +72,11 @@ class KafkaSource:
 
     async def fetch(self, *, max_records: int, timeout_ms: int) -> Sequence[Record]:
         by_partition = await self._require().getmany(timeout_ms=timeout_ms, max_records=max_records)
-        return [_record(message) for messages in by_partition.values() for message in messages]
+        return [
+            Record(m.topic, m.key, m.value, m.headers, m.partition, m.offset, m.timestamp)
+            for messages in by_partition.values()
+            for m in messages
+        ]
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         try:
@@ -93,15 +97,6 @@ class KafkaSource:
         if self._consumer is None:
             raise RuntimeError("the source is not started")
         return self._consumer
-
-
-def _record(message: Any) -> Record:  # noqa: ANN401 - aiokafka ships no types
-    headers = message.headers
-    if any(value is None for _, value in headers):  # a foreign producer's; ours never are
-        headers = [(name, value or b"") for name, value in headers]
-    return Record(
-        message.topic, message.key, message.value, headers, message.partition, message.offset, message.timestamp
-    )
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -204,27 +199,32 @@ def partition_of(key: bytes | None, partitions: Sequence[int], _available: Seque
 
 async def _send_batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> list[Awaitable[object]]:
     """Fill and queue a batch per partition. One partition's batches are queued in the records' order."""
-    partitions = {topic: list(await producer.partitions_for(topic)) for topic in {r.topic for r in records}}
-    filling: dict[tuple[str, int], Any] = {}
     acks: list[Awaitable[object]] = []
-
-    async def queue(slot: tuple[str, int]) -> None:
-        batch = filling.pop(slot)
-        batch.close()
-        acks.append(await producer.send_batch(batch, slot[0], partition=slot[1]))
-
+    by_topic: dict[str, list[Record]] = {}
     for record in records:
-        slot = record.topic, partition_of(record.key, partitions[record.topic])
-        content = {"timestamp": None, "key": record.key, "value": record.value, "headers": record.headers}
-        if slot not in filling:
-            filling[slot] = producer.create_batch()
-        if filling[slot].append(**content) is None:  # full
-            await queue(slot)
-            filling[slot] = producer.create_batch()
-            filling[slot].append(**content)
-    for slot in list(filling):
-        await queue(slot)
+        by_topic.setdefault(record.topic, []).append(record)
+    for topic, its_records in by_topic.items():
+        partitions = list(await producer.partitions_for(topic))
+        filling: dict[int, Any] = {}
+        for record in its_records:
+            partition = partition_of(record.key, partitions)
+            batch = filling.get(partition)
+            if (
+                batch is None
+                or batch.append(key=record.key, value=record.value, headers=record.headers, timestamp=None) is None
+            ):
+                if batch is not None:  # full
+                    acks.append(await _queue(producer, batch, topic, partition))
+                batch = filling[partition] = producer.create_batch()
+                batch.append(key=record.key, value=record.value, headers=record.headers, timestamp=None)
+        acks += [await _queue(producer, batch, topic, partition) for partition, batch in filling.items()]
     return acks
+
+
+async def _queue(producer: AIOKafkaProducer, batch: Any, topic: str, partition: int) -> Awaitable[object]:  # noqa: ANN401 - aiokafka ships no types
+    batch.close()
+    ack: Awaitable[object] = await producer.send_batch(batch, topic, partition=partition)
+    return ack
 
 
 async def ensure_topics(

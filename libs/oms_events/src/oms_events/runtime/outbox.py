@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oms_events.codec import Record
+from oms_events.runtime import crash_points
 from oms_events.runtime.database import Lane
 from oms_events.runtime.ports import RecordSink
 from oms_events.runtime.retry import backoff, is_transient
@@ -26,9 +27,7 @@ log = structlog.get_logger()
 _INSERT = text(
     """
     with stored as (
-        insert into outbox (topics, keys, headers, payloads)
-        values (cast(:topics as text[]), cast(:keys as text[]), cast(:headers as text[]), cast(:payloads as bytea[]))
-        returning id
+        insert into outbox (keys, heads, payload) values (cast(:keys as text[]), :heads, :payload) returning id
     )
     select stored.id, exists (
         select 1 from outbox waiting
@@ -38,7 +37,7 @@ _INSERT = text(
 )
 _PENDING = text(
     """
-    select id, topics, keys, headers, payloads from outbox
+    select id, keys, heads, payload from outbox
      where id <> all(cast(:mine as bigint[])) and created_at < clock_timestamp() - make_interval(secs => :age_s)
      order by id limit :page
     """
@@ -67,26 +66,18 @@ class Ticket:
     generation: int
 
 
-def _headers_from_text(headers: str) -> list[tuple[str, bytes]]:
-    return [(name, value.encode()) for name, value in from_json(headers)]
-
-
 async def store(connection: AsyncConnection, records: Sequence[Record], standing: Standing) -> Ticket | None:
     """Write records as one row."""
     if not records:
         return None
-    row = (
-        await connection.execute(
-            _INSERT,
-            {
-                "topics": [record.topic for record in records],
-                "keys": [(record.key or b"").decode() for record in records],
-                "headers": [to_json(record.headers).decode() for record in records],
-                "payloads": [record.value for record in records],
-                "mine": list(standing.mine),
-            },
-        )
-    ).one()
+    parameters = {
+        "keys": [(record.key or b"").decode() for record in records],
+        # One text and one run of bytes for all: an array of each would cost more than all other writing of the row.
+        "heads": to_json([(r.topic, r.headers, len(r.value or b"")) for r in records]).decode(),
+        "payload": b"".join([record.value or b"" for record in records]),
+        "mine": list(standing.mine),
+    }
+    row = (await connection.execute(_INSERT, parameters)).one()
     return Ticket(row.id, records, row.behind, standing.generation)
 
 
@@ -95,16 +86,17 @@ async def pending(
 ) -> list[tuple[int, list[Record]]]:
     """Rows that their writer has left behind, with their records, oldest first."""
     rows = await connection.execute(_PENDING, {"mine": list(mine), "age_s": age_s, "page": page})
-    return [
-        (
-            row.id,
-            [
-                Record(topic, key.encode(), payload, _headers_from_text(headers))
-                for topic, key, headers, payload in zip(row.topics, row.keys, row.headers, row.payloads, strict=True)
-            ],
+    return [(row.id, _records(row.keys, row.heads, row.payload)) for row in rows]
+
+
+def _records(keys: Sequence[str], heads: str, payload: bytes) -> list[Record]:
+    records, end = [], 0
+    for key, (topic, headers, size) in zip(keys, from_json(heads), strict=True):
+        begin, end = end, end + size
+        records.append(
+            Record(topic, key.encode(), payload[begin:end], [(name, value.encode()) for name, value in headers])
         )
-        for row in rows
-    ]
+    return records
 
 
 async def delete(connection: AsyncConnection, row_ids: Sequence[int]) -> None:
@@ -165,6 +157,7 @@ class Publisher:
     async def _send(self) -> None:
         while True:
             ticket = await self._queue.get()
+            crash_points.reach("committed")
             try:
                 ack = await self._sink.send(ticket.records, generation=ticket.generation)
             except Exception as error:  # noqa: BLE001 - whatever it is, the row stays and the relay takes it
@@ -180,6 +173,7 @@ class Publisher:
         except Exception as error:  # noqa: BLE001 - as above
             self._leave(ticket, error)
             return
+        crash_points.reach("sent")
         for topic, count in Counter(record.topic for record in ticket.records).items():
             PUBLISHED.labels(topic).inc(count)
         self._sent.append(ticket.row_id)
@@ -212,4 +206,5 @@ class Publisher:
                 self._swept.set()
                 await asyncio.sleep(next(waits))
                 continue
+            crash_points.reach("marked")
             self._forget(ids)

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oms_events.runtime import outbox
+from oms_events.runtime import crash_points, outbox
 from oms_events.runtime.database import Lane
 from oms_events.runtime.outbox import Publisher
 from oms_events.runtime.ports import RecordSink
@@ -69,6 +69,7 @@ class Relay:
             return False
         ack = await self._sink.send([record for _, records in rows for record in records])
         await ack
+        crash_points.reach("sent")
         await outbox.delete(connection, [row_id for row_id, _ in rows])
         log.info("relay published rows left behind", rows=len(rows))
         return len(rows) == _PAGE

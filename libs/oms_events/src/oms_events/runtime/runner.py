@@ -7,17 +7,17 @@ batch for ever; any other is narrowed down to the one event that causes it, whic
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
-from uuid import UUID
 
 import structlog
 
 from oms_events.codec import Record, Undecodable, decode, type_of
 from oms_events.envelope import Received
 from oms_events.registry import Event, current_type
-from oms_events.runtime import dead_letters, inbox
+from oms_events.runtime import crash_points, dead_letters, inbox
 from oms_events.runtime.database import Lane
 from oms_events.runtime.dead_letters import DeadLetter, Requested
 from oms_events.runtime.outbox import Publisher
@@ -41,32 +41,34 @@ class Delivery(NamedTuple):
     """A record with what it says, or why it says nothing."""
 
     record: Record
+    key: str
+    """The key that later records wait for, should this one become a dead letter."""
     received: Received[Event] | None
     error: Undecodable | None = None
 
-    @property
-    def key(self) -> str:
-        return dead_letters.key_of(self.record)
 
+def waves(
+    deliveries: Sequence[Delivery], handlers: Mapping[str, Handler]
+) -> list[tuple[Handler, list[Received[Event]]]]:
+    """Group a batch into as few runs of one handler as keep each key's events in order.
 
-def waves(received: Sequence[Received[Event]]) -> list[tuple[type[Event], list[Received[Event]]]]:
-    """Group a batch into as few runs of one type as keep each key's events in order.
-
-    An event joins the earliest run of its type that is not before the run of its key's previous event.
+    An event joins the earliest run of its handler that is not before the run of its key's previous event.
     """
-    runs: list[tuple[type[Event], list[Received[Event]]]] = []
-    by_type: dict[type[Event], list[int]] = {}
+    runs: list[tuple[Handler, list[Received[Event]]]] = []
+    by_handler: dict[Handler, list[int]] = {}
     last: dict[str, int] = {}
-    for item in received:
-        kind, key = type(item.event), item.event.key()
-        floor = last.get(key, 0)
-        place = next((i for i in by_type.get(kind, ()) if i >= floor), None)
+    for delivery in deliveries:
+        received = delivery.received
+        assert received is not None
+        handler, floor = handlers[received.event.type], last.get(delivery.key, 0)
+        places = by_handler.setdefault(handler, [])
+        place = next((i for i in places if i >= floor), None)
         if place is None:
             place = len(runs)
-            runs.append((kind, []))
-            by_type.setdefault(kind, []).append(place)
-        runs[place][1].append(item)
-        last[key] = place
+            runs.append((handler, []))
+            places.append(place)
+        runs[place][1].append(received)
+        last[delivery.key] = place
     return runs
 
 
@@ -93,7 +95,7 @@ class Runner:
         self._settings = settings
         self._clock = clock
         self._applying = turn
-        self._positions: dict[Partition, int] = {}
+        self._positions: dict[tuple[str, int], int] = {}
         self._stopping = asyncio.Event()
         self._replay_wanted = asyncio.Event()
         self._busy_at = 0.0
@@ -156,19 +158,21 @@ class Runner:
         if deliveries:
             await self._settle(deliveries)
             self._busy_at = time.monotonic()
+        crash_points.reach("offsets")
         for record in records:
-            self._positions[Partition(record.topic, record.partition)] = record.offset + 1
+            self._positions[record.topic, record.partition] = record.offset + 1
 
     def _deliver(self, record: Record) -> Delivery | None:
         """Decode what this service handles; None for types it does not subscribe to."""
         type_ = type_of(record)
-        if type_ is not None and current_type(type_) not in self._handlers:
+        if type_ is not None and type_ not in self._handlers and current_type(type_) not in self._handlers:
             return None
+        key = dead_letters.key_of(record)
         try:
             received = decode(record)
         except Undecodable as error:
-            return Delivery(record, None, error)
-        return Delivery(record, received) if received.event.type in self._handlers else None
+            return Delivery(record, key, None, error)
+        return Delivery(record, key, received) if received.event.type in self._handlers else None
 
     async def _on_revoked(self) -> None:
         """Finish the batch in hand and say how far we came, before the partitions go to someone else."""
@@ -187,7 +191,7 @@ class Runner:
         if not positions:
             return
         try:
-            await self._source.commit(positions)
+            await self._source.commit({Partition(*place): next_ for place, next_ in positions.items()})
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -217,6 +221,7 @@ class Runner:
                     self._lane.begin, self._publisher, source=self._service.source, now=self._clock()
                 ) as work:
                     await apply(work)
+                    crash_points.reach("handled")
             except Exception as error:  # noqa: BLE001 - the one place that judges errors
                 if not is_transient(error):
                     return error
@@ -238,11 +243,11 @@ class Runner:
         await self._handle(fresh, work)
 
     def _sort(
-        self, deliveries: Sequence[Delivery], known: Mapping[UUID, Delivery], admission: inbox.Admission
-    ) -> tuple[list[DeadLetter], list[Received[Event]]]:
+        self, deliveries: Sequence[Delivery], known: Mapping[str, Delivery], admission: inbox.Admission
+    ) -> tuple[list[DeadLetter], list[Delivery]]:
         """What must be buried, and what is new and free to be handled."""
         letters: list[DeadLetter] = []
-        fresh: list[Received[Event]] = []
+        fresh: list[Delivery] = []
         blocked = set(admission.blocked)
         for delivery in deliveries:
             received, key = delivery.received, delivery.key
@@ -263,15 +268,16 @@ class Runner:
                 )
                 RECORDS.labels(self._group, received.meta.type, "parked").inc()
             else:
-                fresh.append(received)
+                fresh.append(delivery)
         return letters, fresh
 
-    async def _handle(self, fresh: Sequence[Received[Event]], work: Work) -> None:
-        for kind, run in waves(fresh):
-            with handling(kind.type, [item.meta.traceparent for item in run]):
-                await self._handlers[kind.type](run, work)
-            RECORDS.labels(self._group, kind.type, "applied").inc(len(run))
-            oldest = min(item.meta.time for item in run)
+    async def _handle(self, fresh: Sequence[Delivery], work: Work) -> None:
+        for handle, run in waves(fresh, self._handlers):
+            with handling(handle.__name__, run):
+                await handle(run, work)
+            for type_, count in Counter([item.event.type for item in run]).items():
+                RECORDS.labels(self._group, type_, "applied").inc(count)
+            oldest = min([item.meta.time for item in run])
             EVENT_AGE.labels(self._group).observe(max(0.0, (work.now - oldest).total_seconds()))
 
     async def _bury(self, delivery: Delivery, error: Exception) -> None:
@@ -335,5 +341,5 @@ class Runner:
         if delivery is not None and delivery.received is None:
             raise delivery.error or Undecodable("the record cannot be read")
         if delivery is not None and delivery.received is not None:
-            await self._handle([delivery.received], work)
+            await self._handle([delivery], work)
         await dead_letters.close_replayed(work.connection, self._group, letter)

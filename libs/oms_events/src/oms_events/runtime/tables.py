@@ -42,11 +42,11 @@ outbox = Table(
     # The moment of insertion, not of the transaction's start: the relay takes rows by age, and a key's rows must not
     # look old enough in another order than they were written.
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
-    # One row carries what one transaction published, as parallel arrays: final bytes, never encoded again.
-    Column("topics", ARRAY(Text), nullable=False),
+    # One row carries what one transaction published: the keys, topic, headers and size of each record as JSON, and
+    # the final bytes of their values one after the other, never encoded again.
     Column("keys", ARRAY(Text), nullable=False),
-    Column("headers", ARRAY(Text), nullable=False),
-    Column("payloads", ARRAY(LargeBinary), nullable=False),
+    Column("heads", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
 )
 
 dead_letters = Table(
@@ -85,8 +85,16 @@ deadlines = Table(
 
 def create_messaging_v1(op: Operations) -> None:
     """Create inbox, outbox, dead letters and deadlines. Called from a service's first migration."""
+    # The outbox as it was first: `upgrade_messaging_v2` changes it.
+    op.create_table(
+        "outbox",
+        Column("id", BigInteger, Identity(), primary_key=True),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+        *(Column(name, ARRAY(Text), nullable=False) for name in ("topics", "keys", "headers")),
+        Column("payloads", ARRAY(LargeBinary), nullable=False),
+    )
     # Named one by one: a service may keep its own tables in the same metadata, and creates those itself.
-    metadata.create_all(op.get_bind(), tables=[inbox, outbox, dead_letters, deadlines], checkfirst=False)
+    metadata.create_all(op.get_bind(), tables=[inbox, dead_letters, deadlines], checkfirst=False)
     # A queue table: rows live for milliseconds, so vacuum must not wait for a share of a table that was once big.
     for table in ("outbox", "deadlines"):
         op.execute(
@@ -97,3 +105,22 @@ def create_messaging_v1(op: Operations) -> None:
     for column in ("topics", "keys", "headers", "payloads"):
         op.execute(f"alter table outbox alter column {column} set storage external")
     op.execute("alter table inbox set (autovacuum_vacuum_insert_scale_factor = 0.2)")
+
+
+def upgrade_messaging_v2(op: Operations) -> None:
+    """Give outbox rows one text and one run of bytes instead of arrays. Rows that wait to be published are kept."""
+    op.execute("alter table outbox add column heads text, add column payload bytea")
+    op.execute(
+        """
+        update outbox set (heads, payload) = (
+            select cast(json_agg(json_build_array(topic, cast(header as json), octet_length(bytes))
+                                 order by place) as text),
+                   string_agg(bytes, cast('' as bytea) order by place)
+              from unnest(topics, headers, payloads) with ordinality as record(topic, header, bytes, place))
+        """
+    )
+    op.execute(
+        "alter table outbox alter column heads set not null, alter column heads set storage external,"
+        " alter column payload set not null, alter column payload set storage external,"
+        " drop column topics, drop column headers, drop column payloads"
+    )

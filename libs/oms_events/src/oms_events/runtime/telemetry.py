@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -15,6 +15,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge, Histogram
+
+from oms_events.envelope import Batch
+from oms_events.registry import Event
 
 RECORDS = Counter("oms_consumer_records_total", "Records taken from Kafka", ["group", "type", "outcome"])
 BATCH_SIZE = Histogram(
@@ -75,13 +78,14 @@ def tracing() -> bool:
 
 
 @contextmanager
-def handling(type_: str, traceparents: Sequence[str | None]) -> Iterator[None]:
+def handling(name: str, batch: Batch[Event]) -> Iterator[None]:
     """A consumer span around the handling of a batch, linked to every trace that its events belong to."""
     if not tracing():
         yield
         return
-    contexts = (_propagator.extract({"traceparent": parent}) for parent in traceparents if parent)
+    parents = dict.fromkeys(received.meta.traceparent for received in batch)
+    contexts = (_propagator.extract({"traceparent": parent}) for parent in parents if parent)
     links = [trace.Link(trace.get_current_span(context).get_span_context()) for context in contexts]
     tracer = trace.get_tracer("oms_events")
-    with tracer.start_as_current_span(f"process {type_}", kind=trace.SpanKind.CONSUMER, links=links):
+    with tracer.start_as_current_span(f"process {name}", kind=trace.SpanKind.CONSUMER, links=links):
         yield

@@ -2,9 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,14 +11,6 @@ from oms_events.envelope import EventMeta, caused_by
 from oms_events.registry import Event
 from oms_events.runtime import deadlines
 from oms_events.runtime.deadlines import Deadline
-
-
-@dataclass(frozen=True, slots=True)
-class Emitted:
-    """An event on its way out."""
-
-    meta: EventMeta
-    event: Event
 
 
 class Work:
@@ -32,24 +22,22 @@ class Work:
     def __init__(self, connection: AsyncConnection, *, source: str, now: datetime) -> None:
         self.connection = connection
         self.now = now
-        self.emitted: list[Emitted] = []
         self._source = source
         self._records: list[Record] = []
-        self._ordinals: Counter[tuple[UUID, str]] = Counter()
+        self._ordinals: Counter[tuple[str, str]] = Counter()
         self._schedule: dict[tuple[str, str], datetime | None] = {}
 
-    def emit(self, event: Event, *, cause: EventMeta, sequence: int | None = None) -> EventMeta:
+    def emit(self, event: Event, *, cause: EventMeta, sequence: int | None = None) -> None:
         """Publish an event when this transaction commits. `sequence` is the aggregate's version.
 
         The id derives from the cause and from how many events of this type it caused before, so a handler
         must emit in an order that its input decides. Raises RecordTooLarge, before anything is stored.
         """
         slot = (cause.id, event.type)
-        meta = caused_by(cause, event, self._ordinals[slot], source=self._source, now=self.now, sequence=sequence)
+        ordinal = self._ordinals[slot]
+        self._ordinals[slot] = ordinal + 1
+        meta = caused_by(cause, event, ordinal, source=self._source, now=self.now, sequence=sequence)
         self._records.append(encode(event, meta))
-        self._ordinals[slot] += 1
-        self.emitted.append(Emitted(meta, event))
-        return meta
 
     def schedule(self, kind: str, key: str, due_at: datetime) -> None:
         """Call the service's deadline handler of that kind at or after `due_at`; the last call per key counts."""
@@ -65,6 +53,7 @@ class Work:
 
     async def save_schedule(self) -> None:
         """Write the deadlines asked for. Called by the runtime, before the outbox row."""
-        wanted = [Deadline(kind, key, at) for (kind, key), at in sorted(self._schedule.items()) if at is not None]
-        dropped = [slot for slot, at in sorted(self._schedule.items()) if at is None]
-        await deadlines.save(self.connection, wanted, dropped)
+        if self._schedule:
+            wanted = [Deadline(kind, key, at) for (kind, key), at in sorted(self._schedule.items()) if at is not None]
+            dropped = [slot for slot, at in sorted(self._schedule.items()) if at is None]
+            await deadlines.save(self.connection, wanted, dropped)

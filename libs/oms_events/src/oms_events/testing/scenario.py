@@ -84,7 +84,7 @@ class Scenario:
         """An event as Kafka would hand it over. Without `meta` it is one that nobody saw before."""
         if meta is None:
             cause = origin("/test", str(next(self._causes)), at=self.now)
-            meta = EventMeta(cause.id, "/test", event.type, event.key(), self.now, str(cause.id))
+            meta = EventMeta(cause.id, "/test", event.type, event.key(), self.now, cause.id)
         encoded = encode(event, meta)
         return Record(encoded.topic, encoded.key, encoded.value, encoded.headers, 0, next(self._offsets))
 

@@ -97,7 +97,7 @@ class Waiting(NamedTuple):
     """An order in the queue, with the event that placed it."""
 
     reservation: Reservation
-    cause_id: UUID
+    cause_id: str
     correlation_id: str
     received_at: datetime
 
@@ -107,7 +107,7 @@ class Queued(NamedTuple):
 
     order_id: UUID
     skus: Sequence[str]
-    cause_id: UUID
+    cause_id: str
     correlation_id: str
     received_at: datetime
 
@@ -214,7 +214,10 @@ async def lock_waiting(
     rows = await connection.execute(_LOCK_WAITING, {"skus": list(skus), "now": now, "page": page, "pool": MAIN_POOL})
     found = [
         Waiting(
-            Reservation(order_id, version, State.WAITING, State.WAITING, Shop(channel, shop)), cause_id, correlation, at
+            Reservation(order_id, version, State.WAITING, State.WAITING, Shop(channel, shop)),
+            str(cause_id),
+            correlation,
+            at,
         )
         for order_id, channel, shop, version, cause_id, correlation, at in rows
     ]

@@ -31,7 +31,7 @@ class Cause(NamedTuple):
     """Why stock moves: the fact, when it happened, and the documents it stands on."""
 
     reason: Reason
-    event_id: UUID
+    event_id: str
     occurred_at: datetime
     order_id: UUID | None = None
     shipment_id: UUID | None = None
@@ -54,7 +54,7 @@ class Movement(NamedTuple):
     allocated_after: int | None
     reserved_after: int
     reason: Reason
-    event_id: UUID
+    event_id: str
     occurred_at: datetime
     order_id: UUID | None
     line_id: str | None

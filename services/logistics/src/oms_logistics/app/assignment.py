@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
-
-from pydantic import TypeAdapter
 
 from oms_events.contracts.fulfilment import ShipmentRequested
 from oms_events.contracts.logistics import CarrierOption, WaybillAssigned, WaybillRefused
@@ -17,13 +16,11 @@ from oms_logistics.adapters import parcels, rates
 from oms_logistics.adapters.book import RateBook, rate_book
 from oms_logistics.adapters.parcels import Booking, Request
 from oms_logistics.app import news, tracking
-from oms_logistics.app.options import shown
-from oms_logistics.domain.choice import Bid, Choice, Consignment, Offer, Option, choose, on_offer
+from oms_logistics.app.options import shown, to_json
+from oms_logistics.domain.choice import Bid, Choice, Consignment, Option, choose, on_offer
 from oms_logistics.domain.progress import Progress
 from oms_logistics.domain.tariff import Lane
 from oms_logistics.domain.waybill import Waybill
-
-_options = TypeAdapter(tuple[CarrierOption, ...])
 
 
 class Case(NamedTuple):
@@ -32,6 +29,14 @@ class Case(NamedTuple):
     progress: Progress
     request: Request
     cause: EventMeta
+
+
+class Weighed(NamedTuple):
+    """What carriers offer for a consignment, as it is told and as it is kept."""
+
+    choice: Choice
+    options: tuple[CarrierOption, ...]
+    document: str
 
 
 async def on_shipment_requested(requested: Batch[ShipmentRequested], work: Work) -> None:
@@ -65,14 +70,13 @@ async def _book(cases: Sequence[Case], work: Work) -> list[Booking]:
     if not cases:
         return []
     book = await rate_book(work.connection)
-    offers = on_offer(book.services, work.now)
-    choices = [_choose(case, book, offers) for case in cases]
-    pools = await rates.issue(work.connection, Counter(sorted(c.winner.carrier for c in choices if c.winner)))
+    weighed = _weigh_all(cases, book, work.now)
+    winners = Counter(one.choice.winner.carrier for one in weighed if one.choice.winner)
+    pools = await rates.issue(work.connection, dict(sorted(winners.items())))
     bookings: list[Booking] = []
-    for case, choice in zip(cases, choices, strict=True):
-        options = shown(choice)
+    for case, (choice, options, document) in zip(cases, weighed, strict=True):
         waybill = pools[choice.winner.carrier].draw() if choice.winner else None
-        booking = _booking(case, choice, waybill, book.currency, _options.dump_json(options).decode())
+        booking = _booking(case, choice, waybill, book.currency, document)
         news.watch(case.progress, booking.progress, work)
         if choice.winner is not None and waybill is not None:
             assigned = _assigned(case, choice.winner, waybill, book.currency, options)
@@ -83,18 +87,33 @@ async def _book(cases: Sequence[Case], work: Work) -> list[Booking]:
     return bookings
 
 
-def _choose(case: Case, book: RateBook, offers: Sequence[Offer]) -> Choice:
-    if not case.progress.wants_carrier:
-        return Choice(None, ())
-    request = case.request
-    return choose(
-        offers,
-        Consignment(
-            Lane(request.origin_country, request.country, request.postcode),
-            request.tier,
-            book.max_days(request.channel, request.shop, request.tier),
-            request.weight_g,
-        ),
+def _weigh_all(cases: Sequence[Case], book: RateBook, now: datetime) -> list[Weighed]:
+    """Choose for each case. Many parcels of a batch are alike: for each kind of consignment the choice is made once."""
+    offers = on_offer(book.services, now)
+    known: dict[Consignment, Weighed] = {}
+    answers = []
+    for case in cases:
+        if not case.progress.wants_carrier:
+            answers.append(_weighed(Choice(None, ())))
+            continue
+        wanted = _consignment(case.request, book)
+        if wanted not in known:
+            known[wanted] = _weighed(choose(offers, wanted))
+        answers.append(known[wanted])
+    return answers
+
+
+def _weighed(choice: Choice) -> Weighed:
+    options = shown(choice)
+    return Weighed(choice, options, to_json(options))
+
+
+def _consignment(request: Request, book: RateBook) -> Consignment:
+    return Consignment(
+        Lane(request.origin_country, request.country, request.postcode),
+        request.tier,
+        book.max_days(request.channel, request.shop, request.tier),
+        request.weight_g,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
@@ -21,8 +21,6 @@ from oms_orders.domain.order import (
     Shipment,
 )
 from oms_orders.domain.states import axes_of
-
-Detail = Literal["payments", "shipments", "cancellations"]
 
 _LOAD = text(
     """
@@ -49,7 +47,8 @@ _LOAD_HOLDS = text(
     """
 )
 _HELD = text(
-    "select order_id from holds where order_id = any(cast(:ids as uuid[])) and state = 'OPEN' and code = :code"
+    "select order_id from holds where order_id = any(cast(:ids as uuid[])) and state = 'OPEN'"
+    " and code = any(cast(:codes as text[]))"
 )
 _LOAD_PAYMENTS = text(
     """
@@ -197,14 +196,21 @@ _ASKED = 5
 # --- load ---------------------------------------------------------------------------------------------------------
 
 
-async def load(connection: AsyncConnection, order_ids: Iterable[UUID], *details: Detail) -> dict[UUID, Order]:
+async def load(
+    connection: AsyncConnection,
+    order_ids: Iterable[UUID],
+    *,
+    payments: Collection[UUID] = (),
+    shipments: Collection[UUID] = (),
+    cancellations: Collection[UUID] = (),
+) -> dict[UUID, Order]:
     """The orders that exist, locked in the order of their ids, with their lines, open holds and open cancellations.
 
-    Payments, shipments and all cancellations only where they are asked for: they are seldom needed.
+    Payments, shipments and all cancellations only of those orders for which they are asked: they are seldom needed.
     """
     found: dict[UUID, Order] = {}
     held: list[UUID] = []
-    cancelling: list[UUID] = []
+    cancelling: set[UUID] = set(cancellations)
     for *columns, open_holds, open_cancellations in await connection.execute(_LOAD, {"ids": list(order_ids)}):
         columns[_SHIP_TO] = Destination(**from_json(columns[_SHIP_TO]))
         order = Order(*columns)
@@ -212,31 +218,32 @@ async def load(connection: AsyncConnection, order_ids: Iterable[UUID], *details:
         if open_holds:
             held.append(order.order_id)
         if open_cancellations:
-            cancelling.append(order.order_id)
+            cancelling.add(order.order_id)
     if not found:
         return found
-    ids = list(found)
-    for order_id, *columns in await connection.execute(_LOAD_LINES, {"ids": ids}):
+    for order_id, *columns in await connection.execute(_LOAD_LINES, {"ids": list(found)}):
         found[order_id].lines[columns[0]] = Line(*columns)
     if held:
         await _load_holds(connection, found, held)
-    if "cancellations" in details or cancelling:
-        await _load_cancellations(connection, found, ids if "cancellations" in details else cancelling)
-    if "payments" in details:
-        for order_id, *columns in await connection.execute(_LOAD_PAYMENTS, {"ids": ids}):
+    if known := found.keys() & cancelling:
+        await _load_cancellations(connection, found, known)
+    if known := found.keys() & set(payments):
+        for order_id, *columns in await connection.execute(_LOAD_PAYMENTS, {"ids": list(known)}):
             found[order_id].payments[columns[0]] = Payment(*columns)
-    if "shipments" in details:
-        for order_id, *columns in await connection.execute(_LOAD_SHIPMENTS, {"ids": ids}):
+    if known := found.keys() & set(shipments):
+        for order_id, *columns in await connection.execute(_LOAD_SHIPMENTS, {"ids": list(known)}):
             found[order_id].shipments[columns[0]] = Shipment(*columns)
     return found
 
 
-async def held(connection: AsyncConnection, order_ids: Iterable[UUID], code: str) -> set[UUID]:
-    """Those of the orders that an open hold of this code stops."""
-    return set((await connection.execute(_HELD, {"ids": list(order_ids), "code": code})).scalars())
+async def held(connection: AsyncConnection, order_ids: Collection[UUID], codes: Collection[str]) -> set[UUID]:
+    """Those of the orders that an open hold of one of these codes stops."""
+    if not order_ids:
+        return set()
+    return set((await connection.execute(_HELD, {"ids": list(order_ids), "codes": list(codes)})).scalars())
 
 
-async def _load_holds(connection: AsyncConnection, found: dict[UUID, Order], ids: Sequence[UUID]) -> None:
+async def _load_holds(connection: AsyncConnection, found: dict[UUID, Order], ids: Collection[UUID]) -> None:
     for order_id, hold_id, line_id, code, detail, blocks, auto, opened_at in await connection.execute(
         _LOAD_HOLDS, {"ids": ids}
     ):
@@ -244,8 +251,8 @@ async def _load_holds(connection: AsyncConnection, found: dict[UUID, Order], ids
         found[order_id].holds.append(hold)
 
 
-async def _load_cancellations(connection: AsyncConnection, found: dict[UUID, Order], ids: Sequence[UUID]) -> None:
-    for order_id, *columns in await connection.execute(_LOAD_CANCELLATIONS, {"ids": ids}):
+async def _load_cancellations(connection: AsyncConnection, found: dict[UUID, Order], ids: Collection[UUID]) -> None:
+    for order_id, *columns in await connection.execute(_LOAD_CANCELLATIONS, {"ids": list(ids)}):
         columns[_ASKED] = [CancelledLine(**line) for line in columns[_ASKED]]
         cancellation = Cancellation(*columns)
         found[order_id].cancellations[cancellation.cancellation_no] = cancellation

@@ -63,7 +63,7 @@ class Entry(NamedTuple):
     order_id: UUID
     at: datetime
     kind: str
-    event_id: UUID
+    event_id: str
     detail: dict[str, Any]
     led_to: Sequence[str] = ()
 
@@ -113,7 +113,9 @@ def _received(row: Any) -> Received[Event]:  # noqa: ANN401 - a row of SQLAlchem
     model = model_of(row.event_type)
     if model is None:
         raise ValueError(f"early fact {row.id} is of the unknown type {row.event_type}")
-    meta = EventMeta(row.event_id, row.source, row.event_type, str(row.order_id), row.occurred_at, row.correlation_id)
+    meta = EventMeta(
+        str(row.event_id), row.source, row.event_type, str(row.order_id), row.occurred_at, row.correlation_id
+    )
     return Received(meta, model.model_validate_json(row.data))
 
 

@@ -1,6 +1,6 @@
 """The orders of one batch: loaded once, changed by one fact after the other, saved once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -33,7 +33,7 @@ class Book:
         self._waited = {order_id for order_id, order in known.items() if awaits_payment(order)}
         self._changed: dict[UUID, Order] = {}
         self._entries: list[Entry] = []
-        self._early: list[tuple[UUID, Received[Event]]] = []
+        self._early: dict[UUID, list[Received[Event]]] = {}
 
     def add(self, order: Order) -> None:
         """Take in an order that was not known."""
@@ -41,11 +41,19 @@ class Book:
 
     def cause(self, meta: EventMeta) -> Cause:
         """An event as the cause of decisions."""
-        return Cause(str(meta.id), meta.time, self._work.now)
+        return Cause(meta.id, meta.time, self._work.now)
+
+    def expect(self, early: Mapping[UUID, Sequence[Received[Event]]]) -> None:
+        """Orders that will be added, with what was heard of them before this batch."""
+        self._early = {order_id: list(facts) for order_id, facts in early.items()}
 
     def wait(self, order_id: UUID, received: Received[Event]) -> None:
         """Keep a fact until its order comes."""
-        self._early.append((order_id, received))
+        self._early.setdefault(order_id, []).append(received)
+
+    def take_early(self, order_id: UUID) -> Sequence[Received[Event]]:
+        """What was heard of an order before it came, in the order in which it was heard."""
+        return self._early.pop(order_id, ())
 
     def note(self, order_id: UUID, meta: EventMeta, kind: str, detail: dict[str, Any]) -> None:
         """Put on an order's timeline what changes nothing about it."""
@@ -70,7 +78,8 @@ class Book:
         await orders.replace(connection, self.retold.values())
         await orders.update(connection, self._changed.values(), now)
         await records.append(connection, self._entries)
-        await records.keep_early(connection, self._early)
+        waiting = [(order_id, fact) for order_id, facts in self._early.items() for fact in facts]
+        await records.keep_early(connection, waiting)
         self._schedule(self.new.values())
         self._schedule(self._changed.values())
 

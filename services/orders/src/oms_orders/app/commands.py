@@ -88,7 +88,7 @@ async def _agree(hold_id: UUID, outcome: str, work: Work) -> None:
 
 
 async def _open(order_id: UUID, work: Work) -> tuple[Book, Order]:
-    book = Book(work, await orders.load(work.connection, [order_id], "cancellations"))
+    book = Book(work, await orders.load(work.connection, [order_id], cancellations=[order_id]))
     order = book.orders.get(order_id)
     if order is None:
         raise not_found(f"order {order_id}")

@@ -1,7 +1,7 @@
-"""One function per event: the orders it is about are loaded under lock, told of it, and saved."""
+"""What is told of orders, whoever tells it: the orders of a batch are loaded once, told of it, and saved once."""
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import cast
 from uuid import UUID
 
 from oms_events.contracts.catalog import ListingMapped, ListingUnmapped
@@ -16,7 +16,7 @@ from oms_events.contracts.fulfilment import (
     ShipmentReleased,
     ShipmentRequested,
 )
-from oms_events.contracts.intake import ChannelCancellationReceived, ChannelPaymentReceived
+from oms_events.contracts.intake import ChannelCancellationReceived, ChannelOrderReceived, ChannelPaymentReceived
 from oms_events.contracts.inventory import StockReservationRejected, StockReserved
 from oms_events.contracts.logistics import (
     DeliveryPromiseBroken,
@@ -25,19 +25,22 @@ from oms_events.contracts.logistics import (
     WaybillRefused,
 )
 from oms_events.envelope import Batch, Received, origin
+from oms_events.registry import Event
 from oms_events.runtime.deadlines import Deadline
 from oms_events.runtime.work import Work
 from oms_orders.adapters import listings, orders
-from oms_orders.adapters.orders import Detail
+from oms_orders.app import intake
 from oms_orders.app.book import SOURCE, Book
 from oms_orders.app.facts import cancellation_detail, tell, timeline_detail
 from oms_orders.domain.cancellation import Wish, cancel
 from oms_orders.domain.intake import map_listings
+from oms_orders.domain.order import Order
 from oms_orders.domain.states import awaits_payment
 from oms_orders.settings import settings
 
-AboutOrder = (
-    ChannelPaymentReceived
+News = (
+    ChannelOrderReceived
+    | ChannelPaymentReceived
     | ChannelCancellationReceived
     | StockReserved
     | StockReservationRejected
@@ -55,81 +58,78 @@ AboutOrder = (
     | ShipmentDelivered
     | DeliveryPromiseBroken
 )
-E = TypeVar("E", bound=AboutOrder)
+_PASSING_BY: frozenset[type[Event]] = frozenset(
+    {
+        ShipmentRequested,
+        ShipmentReleased,
+        ShipmentAccepted,
+        ShipmentRejected,
+        ShipmentCancelled,
+        DeliveryPromiseBroken,
+    }
+)
+"""Changes nothing about the order: a line on its timeline, known or not."""
+_CLEARING: Mapping[type[Event], str] = {OrderRouted: "NO_ROUTE", WaybillAssigned: "NO_CARRIER"}
+"""Ends a hold with this code. An order without one has nothing to learn."""
+_ABOUT_PAYMENTS = (ChannelOrderReceived, ChannelPaymentReceived)
+_ABOUT_SHIPMENTS = (ShipmentDispatched, ShipmentDelivered)
+_ABOUT_CANCELLATIONS = (ChannelOrderReceived, ChannelCancellationReceived, CancellationAnswered)
 _MAPPED_PAGE = 500
 """Orders that one transaction lets go on when their listings are mapped: a listing may hold up any number."""
 
 
-async def on_channel_payment_received(received: Batch[ChannelPaymentReceived], work: Work) -> None:
-    """Count the money; paid in full, the order may be released."""
-    await _tell(received, work, "payments")
-
-
-async def on_channel_cancellation_received(received: Batch[ChannelCancellationReceived], work: Work) -> None:
-    """Cancel at once before the release, ask fulfilment after it."""
-    await _tell(received, work, "cancellations")
-
-
-async def on_stock_reserved(received: Batch[StockReserved], work: Work) -> None:
-    """All lines have stock: the order may be released."""
-    await _tell(received, work)
-
-
-async def on_stock_reservation_rejected(received: Batch[StockReservationRejected], work: Work) -> None:
-    """Hold the order until stock arrives."""
-    await _tell(received, work)
-
-
-async def on_order_routed(received: Batch[OrderRouted], work: Work) -> None:
-    """End the hold for want of a node, where there is one."""
-    await _tell_held(received, work, "NO_ROUTE")
-
-
-async def on_routing_failed(received: Batch[RoutingFailed], work: Work) -> None:
-    """Hold the order until a node can ship it."""
-    await _tell(received, work)
-
-
-async def on_waybill_assigned(received: Batch[WaybillAssigned], work: Work) -> None:
-    """End the hold for want of a carrier, where there is one."""
-    await _tell_held(received, work, "NO_CARRIER")
-
-
-async def on_waybill_refused(received: Batch[WaybillRefused], work: Work) -> None:
-    """Hold the order until a carrier takes it."""
-    await _tell(received, work)
-
-
-async def on_shipment_dispatched(received: Batch[ShipmentDispatched], work: Work) -> None:
-    """Count what left."""
-    await _tell(received, work, "shipments")
-
-
-async def on_shipment_delivered(received: Batch[ShipmentDelivered], work: Work) -> None:
-    """Count what arrived; with the last of it the order is completed."""
-    await _tell(received, work, "shipments")
-
-
-async def on_cancellation_answered(received: Batch[CancellationAnswered], work: Work) -> None:
-    """Take out of the order what fulfilment could stop."""
-    await _tell(received, work, "cancellations")
-
-
-async def on_passing_by(
-    received: Batch[
-        ShipmentRequested
-        | ShipmentReleased
-        | ShipmentAccepted
-        | ShipmentRejected
-        | ShipmentCancelled
-        | DeliveryPromiseBroken
-    ],
-    work: Work,
-) -> None:
-    """Put on the timeline what changes nothing about the order itself, known or not."""
-    book = Book(work, {})
-    _note_all(book, received)
+async def on_news(received: Batch[News], work: Work) -> None:
+    """Tell orders what happened, in the order in which it is told."""
+    told = [cast("intake.Told", one) for one in received if isinstance(one.event, ChannelOrderReceived)]
+    told = await intake.unheard(told, work)
+    shops = await intake.shops_of(told, work)
+    book = Book(work, await _load(received, work))
+    coming = {one.event.order_id for one in told} - book.orders.keys()
+    book.expect(await intake.early_facts(coming, work))
+    unheard = {one.meta.id for one in told}
+    for one in received:
+        if not isinstance(one.event, ChannelOrderReceived):
+            _hear(book, one)
+        elif one.meta.id in unheard:
+            order = one.event.order
+            intake.hear(book, cast("intake.Told", one), shops[order.channel, order.shop])
     await book.save()
+
+
+async def _load(received: Batch[News], work: Work) -> dict[UUID, Order]:
+    """The orders that may have something to learn."""
+    clearing = {one.event.order_id for one in received if type(one.event) in _CLEARING}
+    learning = {
+        one.event.order_id
+        for one in received
+        if type(one.event) not in _PASSING_BY and type(one.event) not in _CLEARING
+    }
+    learning |= await orders.held(work.connection, clearing - learning, _CLEARING.values())
+    if not learning:
+        return {}
+    return await orders.load(
+        work.connection,
+        learning,
+        payments=_ids(received, _ABOUT_PAYMENTS),
+        shipments=_ids(received, _ABOUT_SHIPMENTS),
+        cancellations=_ids(received, _ABOUT_CANCELLATIONS),
+    )
+
+
+def _ids(received: Batch[News], kinds: tuple[type[Event], ...]) -> set[UUID]:
+    return {one.event.order_id for one in received if isinstance(one.event, kinds)}
+
+
+def _hear(book: Book, one: Received[News]) -> None:
+    order_id, kind = one.event.order_id, type(one.event)
+    order = book.orders.get(order_id)
+    if kind in _PASSING_BY or (kind in _CLEARING and (order is None or not order.holds)):
+        book.note(order_id, one.meta, kind.__name__, timeline_detail(one.event))
+    elif order is None:
+        book.wait(order_id, one)
+    else:
+        cause = book.cause(one.meta)
+        book.record(order, one.meta, cause, kind.__name__, tell(order, one.event, cause))
 
 
 async def on_listing_mapped(mapped: Batch[ListingMapped], work: Work) -> None:
@@ -162,7 +162,7 @@ async def place_mapped_orders(work: Work) -> None:
 async def on_unpaid(due: Sequence[Deadline], work: Work) -> None:
     """Cancel orders that were not paid in time."""
     causes = {UUID(deadline.key): deadline.cause(SOURCE) for deadline in due}
-    book = Book(work, await orders.load(work.connection, causes, "cancellations"))
+    book = Book(work, await orders.load(work.connection, causes, cancellations=causes))
     reason = f"not paid within {settings().unpaid_timeout_s} s"
     for order_id, order in book.orders.items():
         if awaits_payment(order):
@@ -172,34 +172,3 @@ async def on_unpaid(due: Sequence[Deadline], work: Work) -> None:
             cancellation = cancel(order, wish, cause)
             book.record(order, meta, cause, "PaymentOverdue", cancellation_detail(cancellation))
     await book.save()
-
-
-async def _tell(received: Sequence[Received[E]], work: Work, *details: Detail) -> None:
-    book = Book(work, await orders.load(work.connection, {one.event.order_id for one in received}, *details))
-    _tell_all(book, received)
-    await book.save()
-
-
-async def _tell_held(received: Sequence[Received[E]], work: Work, code: str) -> None:
-    """Only orders with such a hold have anything to learn; for all others it is a line on the timeline."""
-    held = await orders.held(work.connection, {one.event.order_id for one in received}, code)
-    book = Book(work, await orders.load(work.connection, held) if held else {})
-    _tell_all(book, [one for one in received if one.event.order_id in held])
-    _note_all(book, [one for one in received if one.event.order_id not in held])
-    await book.save()
-
-
-def _tell_all(book: Book, received: Sequence[Received[E]]) -> None:
-    for one in received:
-        order = book.orders.get(one.event.order_id)
-        if order is None:
-            book.wait(one.event.order_id, one)
-        else:
-            cause = book.cause(one.meta)
-            detail = tell(order, one.event, cause)
-            book.record(order, one.meta, cause, type(one.event).__name__, detail)
-
-
-def _note_all(book: Book, received: Sequence[Received[E]]) -> None:
-    for one in received:
-        book.note(one.event.order_id, one.meta, type(one.event).__name__, timeline_detail(one.event))

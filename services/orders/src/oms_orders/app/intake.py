@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from oms_events.contracts.intake import ChannelOrderReceived
-from oms_events.envelope import Batch, Received
+from oms_events.envelope import Received
 from oms_events.registry import Event
 from oms_events.runtime.work import Work
-from oms_orders.adapters import listings, orders, records
+from oms_orders.adapters import listings, records
 from oms_orders.adapters.records import Telling
 from oms_orders.app.book import Book
 from oms_orders.app.facts import tell
@@ -28,38 +28,54 @@ class Shop:
     audit: AuditRule
 
 
-async def on_channel_order_received(received: Batch[ChannelOrderReceived], work: Work) -> None:
-    """Make orders of what is told for the first time, and compare what is told again with what is known."""
-    fresh = await _first_tellings(received, work)
-    if not fresh:
-        return
-    told = [one.event.order for one in fresh]
-    # Listings before orders, here and where they are mapped: locks are always taken in that order.
+async def unheard(told: Sequence[Told], work: Work) -> list[Told]:
+    """The tellings that say something not heard before. All are kept as they came."""
+    if not told:
+        return []
+    tellings = []
+    for one in told:
+        document = one.event.order.model_dump_json()
+        digest = hashlib.sha256(document.encode()).digest()
+        tellings.append(Telling(one.event.order_id, one.event.order.version, digest, document))
+    new = await records.keep_tellings(work.connection, tellings, work.now)
+    fresh = []
+    for one, telling in zip(told, tellings, strict=True):
+        name = (telling.order_id, telling.version, telling.content_hash)
+        if name in new:
+            new.remove(name)
+            fresh.append(one)
+    return fresh
+
+
+async def shops_of(told: Sequence[Told], work: Work) -> dict[tuple[str, str], Shop]:
+    """The shops of these orders, with the SKU of each listing they sold. To be asked before any order is locked, as
+    where listings are mapped: locks are always taken in that order."""
+    if not told:
+        return {}
+    orders = [one.event.order for one in told]
     skus = await listings.find(
-        work.connection, {(order.channel, order.shop, line.listing) for order in told for line in order.lines}
+        work.connection, {(order.channel, order.shop, line.listing) for order in orders for line in order.lines}
     )
-    noted_shops = {(order.channel, order.shop) for order in told if order.buyer_note}
-    audits = await listings.audit_rules(work.connection, noted_shops)
-    ids = {one.event.order_id for one in fresh}
-    book = Book(work, await orders.load(work.connection, ids, "payments", "cancellations"))
-    early = await _early_facts(ids - book.orders.keys(), work)
-
-    for one in fresh:
-        name = (one.event.order.channel, one.event.order.shop)
-        shop = Shop(skus.get(name, {}), audits.get(name, DEFAULT_AUDIT))
-        if one.event.order_id in book.orders:
-            _hear_again(book, one, shop)
-        else:
-            _hear_first(book, one, shop, early.get(one.event.order_id, ()))
-    await book.save()
+    noted = {(order.channel, order.shop) for order in orders if order.buyer_note}
+    audits = await listings.audit_rules(work.connection, noted)
+    names = {(order.channel, order.shop) for order in orders}
+    return {name: Shop(skus.get(name, {}), audits.get(name, DEFAULT_AUDIT)) for name in names}
 
 
-def _hear_first(book: Book, one: Told, shop: Shop, early: Sequence[Received[Event]]) -> None:
+def hear(book: Book, one: Told, shop: Shop) -> None:
+    """Make an order of what is told for the first time, and compare what is told again with what is known."""
+    if one.event.order_id in book.orders:
+        _hear_again(book, one, shop)
+    else:
+        _hear_first(book, one, shop)
+
+
+def _hear_first(book: Book, one: Told, shop: Shop) -> None:
     """An order begins. What came before it is told to it before anything is concluded."""
     order_id, cause = one.event.order_id, book.cause(one.meta)
     order = receive(order_id, one.event.order, shop.skus, cause, audit=shop.audit)
     book.add(order)
-    waited = [(fact, tell(order, fact.event, book.cause(fact.meta))) for fact in early]
+    waited = [(fact, tell(order, fact.event, book.cause(fact.meta))) for fact in book.take_early(order_id)]
     book.record(order, one.meta, cause, _NAME, {"version": order.channel_version})
     for fact, said in waited:
         book.note(order_id, fact.meta, type(fact.event).__name__, {"early": True, **said})
@@ -73,24 +89,8 @@ def _hear_again(book: Book, one: Told, shop: Shop) -> None:
         book.retold[order.order_id] = order
 
 
-async def _first_tellings(received: Batch[ChannelOrderReceived], work: Work) -> list[Told]:
-    """The tellings that say something not heard before. All are kept as they came."""
-    tellings = []
-    for one in received:
-        document = one.event.order.model_dump_json()
-        digest = hashlib.sha256(document.encode()).digest()
-        tellings.append(Telling(one.event.order_id, one.event.order.version, digest, document))
-    unheard = await records.keep_tellings(work.connection, tellings, work.now)
-    fresh = []
-    for one, telling in zip(received, tellings, strict=True):
-        name = (telling.order_id, telling.version, telling.content_hash)
-        if name in unheard:
-            unheard.remove(name)
-            fresh.append(one)
-    return fresh
-
-
-async def _early_facts(order_ids: Collection[UUID], work: Work) -> dict[UUID, list[Received[Event]]]:
+async def early_facts(order_ids: Collection[UUID], work: Work) -> dict[UUID, list[Received[Event]]]:
+    """What was heard of these orders before they came. It is taken: nobody keeps it on."""
     early: dict[UUID, list[Received[Event]]] = {}
     if order_ids:
         for order_id, fact in await records.take_early(work.connection, order_ids):
