@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     log_format: Literal["console", "json"] = "json"
 
-    batch_max_records: int = Field(default=500, ge=1, le=5000)
+    batch_max_records: int = Field(default=2000, ge=1, le=10_000)
     batch_window_ms: int = Field(default=15, ge=0, le=1000)
     """How long a busy consumer waits for more before it handles what it has. An idle one never waits."""
     session_timeout_ms: int = 30_000

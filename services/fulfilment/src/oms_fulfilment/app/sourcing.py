@@ -18,7 +18,7 @@ from oms_fulfilment.adapters import sourcing as store
 from oms_fulfilment.app.publishing import quantities
 from oms_fulfilment.domain.demand import Demand, Shipment, ShipmentLine
 from oms_fulfilment.domain.network import Network, Rules
-from oms_fulfilment.domain.routing import Alternative, Case, Decision, Item, Parcel, Router, Units
+from oms_fulfilment.domain.routing import Alternative, Case, Decision, Item, Parcel, Router, Score, Units
 from oms_fulfilment.domain.waiting import postpone
 
 RULE_SET = "default"
@@ -27,6 +27,7 @@ REROUTE = "reroute"
 
 _alternatives = TypeAdapter(tuple[PlanScore, ...])
 _parcels = TypeAdapter(tuple[Parcel, ...])
+_NO_COST = Score(0, 0, 0, 0)
 
 
 class View:
@@ -233,21 +234,19 @@ class Sourcing:
 
 def scores(alternatives: Iterable[Alternative]) -> tuple[PlanScore, ...]:
     """Alternatives in the words of the contract; what could not be shipped at all costs nothing."""
-    return tuple(_score(alternative) for alternative in alternatives)
+    # As plain members: all are validated at once, at a fraction of what one by one costs.
+    return _alternatives.validate_python([_score(alternative) for alternative in alternatives])
 
 
-def _score(alternative: Alternative) -> PlanScore:
-    score = alternative.score
-    return PlanScore(
-        nodes=alternative.nodes,
-        total_minor=score.total_minor if score else 0,
-        freight_minor=score.freight_minor if score else 0,
-        handling_minor=score.handling_minor if score else 0,
-        split_minor=score.split_minor if score else 0,
-        lateness_minor=score.lateness_minor if score else 0,
-        chosen=alternative.chosen,
-        reason=alternative.reason,
-    )
+def _score(alternative: Alternative) -> dict[str, object]:
+    score = alternative.score or _NO_COST
+    return {
+        "nodes": alternative.nodes,
+        "total_minor": score.total_minor,
+        **score._asdict(),
+        "chosen": alternative.chosen,
+        "reason": alternative.reason,
+    }
 
 
 def _planned_shipments(shipments: Iterable[Shipment]) -> tuple[PlannedShipment, ...]:

@@ -3,16 +3,21 @@
 from collections.abc import Iterable
 from uuid import UUID
 
+from pydantic import TypeAdapter
+
 from oms_events.contracts.inventory import Shortage, StockReleased, StockReservationRejected, StockReserved
 from oms_events.contracts.shared import LineQuantity
 from oms_events.envelope import EventMeta
 from oms_events.runtime.work import Work
 from oms_inventory.domain.reservation import Held, Lack, Quantity, Reservation, Short
 
+_line_quantities = TypeAdapter(tuple[LineQuantity, ...])
+
 
 def line_quantities(lines: Iterable[Quantity]) -> tuple[LineQuantity, ...]:
     """Lines as contracts carry them."""
-    return tuple(LineQuantity(line_id=line_id, sku=sku, quantity=quantity) for line_id, sku, quantity in lines)
+    # All at once: one by one would cost several times as much.
+    return _line_quantities.validate_python([line._asdict() for line in lines])
 
 
 def shortages(lacks: Iterable[Lack]) -> tuple[Shortage, ...]:
