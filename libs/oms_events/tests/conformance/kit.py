@@ -185,15 +185,27 @@ class Counting:
 class Kit:
     """One test's broker, database and service."""
 
-    def __init__(self, database_url: str, bootstrap: str | None) -> None:
+    def __init__(self, database_url: str, bootstrap: str | None, *, seed: int | None = None) -> None:
         self.counting = Counting()
         self.group = f"g{uuid.uuid4().hex[:8]}"
-        self.memory = None if bootstrap else MemoryBroker([Stepped.topic.name, Noted.topic.name], partitions=PARTITIONS)
+        topics = [Stepped.topic.name, Noted.topic.name]
+        self.memory = None if bootstrap else MemoryBroker(topics, partitions=PARTITIONS, seed=seed)
         self._bootstrap = bootstrap
         self._database_url = database_url
         self._feeder: RecordSink | None = None
         self._stack = AsyncExitStack()
         self.engine = create_async_engine(database_url)
+
+    @asynccontextmanager
+    async def afresh(self, *, seed: int) -> AsyncIterator["Kit"]:
+        """The same database, emptied, with another broker in memory."""
+        async with self.engine.begin() as connection:
+            await connection.execute(text("truncate steps, inbox, outbox, dead_letters, deadlines"))
+        fresh = Kit(self._database_url, None, seed=seed)
+        try:
+            yield fresh
+        finally:
+            await fresh.close()
 
     def settings(self, **changed: object) -> Settings:
         terms: dict[str, object] = {
@@ -470,7 +482,9 @@ def places_of(source: RecordSource) -> set[int]:
     if isinstance(source, MemorySource):
         return {partition.number for partition in source.positions}
     assert isinstance(source, KafkaSource)
-    return {partition.partition for partition in source._require().assignment()}
+    if source._consumer is None:
+        return set()
+    return {partition.partition for partition in source._consumer.assignment()}
 
 
 @asynccontextmanager
@@ -480,8 +494,13 @@ async def crashing(runtime: Runtime) -> AsyncIterator[Runtime]:
     try:
         yield runtime
     finally:
-        for task in runtime._tasks:
-            task.cancel()
-        await asyncio.gather(*runtime._tasks, return_exceptions=True)
-        await runtime._sink.stop()
-        await runtime.close()
+        await crash(runtime)
+
+
+async def crash(runtime: Runtime) -> None:
+    """End a running process where it stands."""
+    for task in runtime._tasks:
+        task.cancel()
+    await asyncio.gather(*runtime._tasks, return_exceptions=True)
+    await runtime._sink.stop()
+    await runtime.close()

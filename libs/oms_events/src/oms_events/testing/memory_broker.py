@@ -106,6 +106,10 @@ class MemoryBroker:
         """A group's committed offsets."""
         return dict(self._groups[group].committed)
 
+    def members(self, group: str) -> "list[MemorySource]":
+        """Who is in a group now."""
+        return list(self._groups[group].members)
+
     def fail(self, operation: Operation, *, times: int = 1) -> None:
         """Make the next calls of an operation fail."""
         self._failures[operation] += times
