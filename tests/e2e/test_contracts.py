@@ -1,0 +1,164 @@
+"""What a subscriber relies on: every record of a run is what its committed schema and CloudEvents say it is.
+
+Reads the topics as a stranger would: a plain consumer, the schemas as files, a validator and a CloudEvents SDK that
+share no code with ours.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from cloudevents.core.bindings import kafka
+from cloudevents.core.formats.json import JSONFormat
+from jsonschema import Draft202012Validator
+from rfc3339_validator import validate_rfc3339
+
+from oms_sample.book import Book
+from oms_sample.cli import SLICE
+from oms_sample.client import Doors
+from oms_sample.endpoints import Endpoints
+from oms_sample.play import Settings, prepare
+from oms_sample.synth import Shares
+
+from .conftest import SystemOf
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+CONTRACTS = Path(__file__).parents[2] / "contracts"
+SALES = 60
+OFTEN = Shares(
+    buyer_note=0.1,
+    unpaid=0.05,
+    early_payment=0.1,
+    unmapped=0.02,
+    mismatch=0.1,
+    repeated=0.1,
+    short_stock=0.05,
+    rejected=0.1,
+    short=0.1,
+    report_twice=0.1,
+    failed_attempt=0.1,
+)
+"""What goes wrong goes wrong often: each sort of trouble has events of its own."""
+COVERED: set[str] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as a stranger finds it."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Mapping[str, bytes]
+
+    def text(self, name: str) -> str:
+        return self.headers[name].decode()
+
+
+async def everything(bootstrap: str) -> list[Stored]:
+    """All records of all topics of the system."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        topics = [topic for topic in await consumer.topics() if topic.startswith("oms.")]
+        places = [TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic) or ()]
+        ends = await consumer.end_offsets(places)
+        consumer.assign(places)
+        found: list[Stored] = []
+        while any([await consumer.position(place) < ends[place] for place in places]):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found += [Stored(r.topic, r.key, r.value, dict(r.headers)) for r in records]
+        return found
+    finally:
+        await consumer.stop()
+
+
+def committed_types() -> dict[str, str]:
+    """Files of the schemas by the types that they describe."""
+    files = (CONTRACTS / "events").glob("*/*.schema.json")
+    return {
+        f"oms.{path.parent.name}.{path.name.removesuffix('.schema.json')}": path.relative_to(CONTRACTS).as_posix()
+        for path in files
+    }
+
+
+@cache
+def validator(file: str) -> Draft202012Validator:
+    """Of a committed schema, formats included: a checker that lacks one would find everything in order."""
+    schema = json.loads((CONTRACTS / file).read_text())
+    Draft202012Validator.check_schema(schema)
+    checker = Draft202012Validator.FORMAT_CHECKER
+    assert set(formats(schema)) <= checker.checkers.keys()
+    return Draft202012Validator(schema, format_checker=checker)
+
+
+def formats(schema: Any) -> Iterable[str]:
+    """The formats that a schema names."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("format"), str):
+            yield schema["format"]
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for part in schema:
+            yield from formats(part)
+
+
+def faults(record: Stored, files: Mapping[str, str]) -> list[str]:
+    """Where a record is not what was promised."""
+    if (type_ := record.text("ce_type")) not in files:
+        return [f"{type_}: nobody knows this type"]
+    file = files[type_]
+    schema = json.loads((CONTRACTS / file).read_text())
+    data = json.loads(record.value)
+    found = [f"{error.json_path}: {error.message}" for error in validator(file).iter_errors(data)]
+    event = kafka.from_binary(kafka.KafkaMessage(dict(record.headers), record.key, record.value), JSONFormat())
+    key = record.key.decode()
+    promised = {
+        "dataschema": (event.get_dataschema(), file),
+        "topic": (record.topic, schema["x-topic"]),
+        "key": (key, str(data[schema["x-key"]])),
+        "ce_partitionkey": (record.text("ce_partitionkey"), key),
+        "subject": (event.get_subject(), key),
+        "specversion": (event.get_specversion(), "1.0"),
+        "content-type": (event.get_datacontenttype(), "application/json"),
+        "data": (event.get_data(), data),
+        "time": (validate_rfc3339(record.text("ce_time")), True),
+    }
+    found += [f"{what}: {is_!r}, not {should!r}" for what, (is_, should) in promised.items() if is_ != should]
+    return [f"{type_} {event.get_id()}: {fault}" for fault in found]
+
+
+def told_differently(records: Iterable[Stored]) -> list[str]:
+    """Ids that stand for more than one event. A repetition has the same id and says the same."""
+    contents: defaultdict[str, set[tuple[str, str, bytes, bytes]]] = defaultdict(set)
+    for record in records:
+        contents[record.text("ce_id")].add((record.topic, record.text("ce_type"), record.key, record.value))
+    return [id_ for id_, said in contents.items() if len(said) > 1]
+
+
+async def test_every_record_of_a_run_keeps_its_contract(system_of: SystemOf) -> None:
+    async with system_of() as system:
+        async with Doors(Endpoints.of(system)) as doors:
+            stage = await prepare(doors, Book(SLICE, SALES), Settings(shares=OFTEN), report=print)
+            played = await stage.play()
+        records = await everything(system.bootstrap)
+
+    assert not played.stalled
+    assert len(records) > 20 * SALES
+    files = committed_types()
+    assert [fault for record in records for fault in faults(record, files)] == []
+    assert told_differently(records) == []
+    seen = {record.text("ce_type") for record in records}
+    print(sorted(seen), sorted(set(files) - seen))
+    assert seen >= COVERED
+
+
+def test_a_record_that_breaks_a_promise_is_found() -> None:
+    """The checks above can fail: each kind of fault, one at a time."""
