@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 from cloudevents.core.bindings import kafka
 from cloudevents.core.formats.json import JSONFormat
 from jsonschema import Draft202012Validator
@@ -64,15 +65,16 @@ class Stored:
 
 async def everything(bootstrap: str) -> list[Stored]:
     """All records of all topics of the system."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    topics = [topic for topic in await admin.list_topics() if topic.startswith("oms.")]
+    await admin.close()
+    consumer = AIOKafkaConsumer(*topics, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        topics = [topic for topic in await consumer.topics() if topic.startswith("oms.")]
-        places = [TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic) or ()]
-        ends = await consumer.end_offsets(places)
-        consumer.assign(places)
+        ends = await consumer.end_offsets(consumer.assignment())
         found: list[Stored] = []
-        while any([await consumer.position(place) < ends[place] for place in places]):
+        while any([await consumer.position(place) < end for place, end in ends.items()]):
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 found += [Stored(r.topic, r.key, r.value, dict(r.headers)) for r in records]
         return found
