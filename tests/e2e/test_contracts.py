@@ -7,7 +7,7 @@ share no code with ours.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from cloudevents.core.bindings import kafka
+from cloudevents.core.exceptions import CloudEventValidationError
 from cloudevents.core.formats.json import JSONFormat
 from jsonschema import Draft202012Validator
-from rfc3339_validator import validate_rfc3339
 
 from oms_sample.book import Book
 from oms_sample.cli import SLICE
@@ -92,13 +92,13 @@ def committed_types() -> dict[str, str]:
 
 
 @cache
-def validator(file: str) -> Draft202012Validator:
-    """Of a committed schema, formats included: a checker that lacks one would find everything in order."""
-    schema = json.loads((CONTRACTS / file).read_text())
+def contract(file: str) -> tuple[dict[str, Any], Draft202012Validator]:
+    """A committed schema and its validator, formats included: a checker that lacks one would find all in order."""
+    schema: dict[str, Any] = json.loads((CONTRACTS / file).read_text())
     Draft202012Validator.check_schema(schema)
     checker = Draft202012Validator.FORMAT_CHECKER
     assert set(formats(schema)) <= checker.checkers.keys()
-    return Draft202012Validator(schema, format_checker=checker)
+    return schema, Draft202012Validator(schema, format_checker=checker)
 
 
 def formats(schema: Any) -> Iterable[str]:
@@ -117,24 +117,28 @@ def faults(record: Stored, files: Mapping[str, str]) -> list[str]:
     if (type_ := record.text("ce_type")) not in files:
         return [f"{type_}: nobody knows this type"]
     file = files[type_]
-    schema = json.loads((CONTRACTS / file).read_text())
+    schema, validator = contract(file)
     data = json.loads(record.value)
-    found = [f"{error.json_path}: {error.message}" for error in validator(file).iter_errors(data)]
-    event = kafka.from_binary(kafka.KafkaMessage(dict(record.headers), record.key, record.value), JSONFormat())
+    found = [f"{type_}: {error.json_path}: {error.message}" for error in validator.iter_errors(data)]
+    try:
+        event = kafka.from_binary(kafka.KafkaMessage(dict(record.headers), record.key, record.value), JSONFormat())
+    except CloudEventValidationError as refusal:
+        return [*found, f"{type_}: {refusal}"]
     key = record.key.decode()
     promised = {
         "dataschema": (event.get_dataschema(), file),
         "topic": (record.topic, schema["x-topic"]),
-        "key": (key, str(data[schema["x-key"]])),
+        "key": (key, str(data.get(schema["x-key"]))),
         "ce_partitionkey": (record.text("ce_partitionkey"), key),
         "subject": (event.get_subject(), key),
         "specversion": (event.get_specversion(), "1.0"),
         "content-type": (event.get_datacontenttype(), "application/json"),
         "data": (event.get_data(), data),
-        "time": (validate_rfc3339(record.text("ce_time")), True),
+        "time": (Draft202012Validator.FORMAT_CHECKER.conforms(record.text("ce_time"), "date-time"), True),
     }
-    found += [f"{what}: {is_!r}, not {should!r}" for what, (is_, should) in promised.items() if is_ != should]
-    return [f"{type_} {event.get_id()}: {fault}" for fault in found]
+    return found + [
+        f"{type_}: {what} is {is_!r}, not {should!r}" for what, (is_, should) in promised.items() if is_ != should
+    ]
 
 
 def told_differently(records: Iterable[Stored]) -> list[str]:
@@ -162,5 +166,54 @@ async def test_every_record_of_a_run_keeps_its_contract(system_of: SystemOf) -> 
     assert seen >= COVERED
 
 
-def test_a_record_that_breaks_a_promise_is_found() -> None:
-    """The checks above can fail: each kind of fault, one at a time."""
+ORDER = "8f3c1f0a-5d0e-5c3b-9a53-0d6f2a6e7b11"
+KEPT = Stored(
+    topic="oms.orders.order.v1",
+    key=ORDER.encode(),
+    value=json.dumps({"order_id": ORDER, "reason": "not paid in time"}).encode(),
+    headers={
+        "content-type": b"application/json",
+        "ce_specversion": b"1.0",
+        "ce_id": b"0194c1f0-5d0e-8c3b-9a53-0d6f2a6e7b11",
+        "ce_source": b"/oms/orders",
+        "ce_type": b"oms.orders.OrderCancelled.v1",
+        "ce_subject": ORDER.encode(),
+        "ce_time": b"2026-03-02T09:00:00.123456+00:00",
+        "ce_dataschema": b"events/orders/OrderCancelled.v1.schema.json",
+        "ce_partitionkey": ORDER.encode(),
+    },
+)
+BROKEN = {
+    "unknown type": {"ce_type": b"oms.orders.OrderForgotten.v1"},
+    "schema of another": {"ce_dataschema": b"events/orders/OrderPaid.v1.schema.json"},
+    "other partition key": {"ce_partitionkey": b"17"},
+    "other subject": {"ce_subject": b"17"},
+    "time without a zone": {"ce_time": b"2026-03-02T09:00:00"},
+    "time without seconds": {"ce_time": b"2026-03-02T09:00+00:00"},
+    "content of another type": {"content-type": b"text/plain"},
+}
+
+
+def test_a_record_that_keeps_its_promises_has_no_fault() -> None:
+    assert faults(KEPT, committed_types()) == []
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_header_that_breaks_a_promise_is_found(how: str) -> None:
+    assert faults(replace(KEPT, headers=dict(KEPT.headers) | BROKEN[how]), committed_types()) != []
+
+
+def test_data_key_and_topic_that_break_a_promise_are_found() -> None:
+    for changed in (
+        {"value": json.dumps({"order_id": ORDER}).encode()},
+        {"value": json.dumps({"order_id": "17", "reason": "no id"}).encode()},
+        {"value": json.dumps({"order_id": ORDER, "reason": 17}).encode()},
+        {"key": b"17"},
+        {"topic": "oms.orders.refund.v1"},
+    ):
+        assert faults(replace(KEPT, **changed), committed_types()) != []
+
+
+def test_one_id_that_stands_for_two_events_is_found() -> None:
+    assert told_differently([KEPT, KEPT]) == []
+    assert told_differently([KEPT, replace(KEPT, value=b"{}")]) == [KEPT.text("ce_id")]
