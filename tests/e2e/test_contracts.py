@@ -4,10 +4,13 @@ Reads the topics as a stranger would: a plain consumer, the schemas as files, a 
 share no code with ours.
 """
 
+import asyncio
 import json
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,14 @@ from cloudevents.core.exceptions import CloudEventValidationError
 from cloudevents.core.formats.json import JSONFormat
 from jsonschema import Draft202012Validator
 
+from oms_events.contracts.intake import (
+    ChannelCancellation,
+    ChannelOrder,
+    ChannelOrderLine,
+    ChannelPayment,
+    StockReport,
+)
+from oms_events.contracts.shared import Destination
 from oms_sample.book import Book
 from oms_sample.cli import SLICE
 from oms_sample.client import Doors
@@ -47,7 +58,24 @@ OFTEN = Shares(
     failed_attempt=0.1,
 )
 """What goes wrong goes wrong often: each sort of trouble has events of its own."""
-COVERED: set[str] = set()
+COVERED = {
+    "oms.catalog": "BasePriceSet ListingMapped ListingUnmapped ProductDefined SkuDefined",
+    "oms.intake": "ChannelCancellationReceived ChannelOrderReceived ChannelPaymentReceived StockReportReceived"
+    " TrackingScanReceived WarehouseReportReceived",
+    "oms.orders": "CancellationRequested HoldOpened HoldResolved OrderCancelled OrderCompleted OrderLinesCancelled OrderPaid"
+    " OrderPlaced OrderReleased",
+    "oms.inventory": "ChannelStockChanged NodeStockChanged StockAllocated StockConsumed StockReleased"
+    " StockReservationRejected StockReserved",
+    "oms.fulfilment": "CancellationAnswered OrderRouted ShipmentAccepted ShipmentCancelled ShipmentDispatched"
+    " ShipmentRejected ShipmentReleased ShipmentRequested",
+    "oms.logistics": "ParcelTracked ShipmentDelivered WaybillAssigned WaybillRefused",
+}
+"""What a run must have shown, or this test would prove less than it seems to. The rest (a routing or an allocation that
+fails, a promise that is broken) takes luck or days; it is checked whenever it comes."""
+CHANNEL, SHOP, NODE, CURRENCY = "strange", "main", "GB-LON", "GBP"
+WEIGHTS_G = {"LIGHT": 500, "TOO-HEAVY": 50_000_000}
+PATIENCE_S = 30.0
+NOW = datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +108,77 @@ async def everything(bootstrap: str) -> list[Stored]:
         return found
     finally:
         await consumer.stop()
+
+
+async def loose_ends(doors: Doors) -> None:
+    """What the play does not come to: an order cancelled when it is with the warehouse, a parcel that no carrier takes,
+    and a listing taken back."""
+    products = [{"product_code": sku, "title": sku} for sku in WEIGHTS_G]
+    skus = [{"sku": sku, "product_code": sku, "title": sku, "weight_g": grams} for sku, grams in WEIGHTS_G.items()]
+    await doors.operator.post("/v1/products:batch", products)
+    await doors.operator.post("/v1/skus:batch", skus)
+    listings = [{"channel": CHANNEL, "shop": SHOP, "listing": sku, "sku": sku} for sku in WEIGHTS_G]
+    await doors.operator.post("/v1/listings:batch", listings)
+    stock = [
+        StockReport(node=NODE, sku=sku, report_no="1", kind="snapshot", quantity=5, occurred_at=NOW)
+        for sku in WEIGHTS_G
+    ]
+    await doors.warehouse.post_intake("/v1/stock-reports:batch", stock)
+    orders = [order_of(sku) for sku in WEIGHTS_G]
+    await doors.channel.post_intake("/v1/orders:batch", orders)
+    await doors.channel.post_intake("/v1/payments:batch", [payment_of(order) for order in orders])
+    async with asyncio.timeout(PATIENCE_S):
+        while not await is_released(doors, orders[0]):  # noqa: ASYNC110 - it happens in another process
+            await asyncio.sleep(0.2)
+    cancellation = ChannelCancellation(
+        channel=CHANNEL, shop=SHOP, channel_order_no="LIGHT", cancellation_no="1", requested_at=NOW
+    )
+    await doors.channel.post_intake("/v1/cancellations:batch", [cancellation])
+    await doors.operator.post("/v1/listings:unmap", {"channel": CHANNEL, "shop": SHOP, "listing": "LIGHT"})
+
+
+def order_of(sku: str) -> ChannelOrder:
+    return ChannelOrder(
+        channel=CHANNEL,
+        shop=SHOP,
+        channel_order_no=sku,
+        placed_at=NOW,
+        currency=CURRENCY,
+        lines=(ChannelOrderLine(line_no="1", listing=sku, quantity=1, unit_price_minor=1000),),
+        total_minor=1000,
+        ship_to=Destination(country="GB", region="England", city="London", postcode="SE1 1AB", receiver_token="t"),
+    )
+
+
+def payment_of(order: ChannelOrder) -> ChannelPayment:
+    return ChannelPayment(
+        channel=CHANNEL,
+        shop=SHOP,
+        channel_order_no=order.channel_order_no,
+        payment_no="1",
+        currency=CURRENCY,
+        amount_minor=order.total_minor,
+        paid_at=NOW,
+    )
+
+
+async def is_released(doors: Doors, order: ChannelOrder) -> bool:
+    """Whether the warehouse has been told of an order."""
+    releases = [shipment async for shipment in doors.warehouse.pages(f"/v1/nodes/{NODE}/releases")]
+    return any(shipment["order_id"] == str(order.order_id) for shipment in releases)
+
+
+async def until_told(bootstrap: str, types: set[str]) -> list[Stored]:
+    """All records, once every type is among them or nothing more can be hoped for."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    while True:
+        records = await everything(bootstrap)
+        if types <= types_of(records) or time.monotonic() > give_up_at:
+            return records
+
+
+def types_of(records: Iterable[Stored]) -> set[str]:
+    return {record.text("ce_type") for record in records}
 
 
 def committed_types() -> dict[str, str]:
@@ -150,20 +249,20 @@ def told_differently(records: Iterable[Stored]) -> list[str]:
 
 
 async def test_every_record_of_a_run_keeps_its_contract(system_of: SystemOf) -> None:
+    covered = {f"{service}.{name}.v1" for service, names in COVERED.items() for name in names.split()}
     async with system_of() as system:
         async with Doors(Endpoints.of(system)) as doors:
             stage = await prepare(doors, Book(SLICE, SALES), Settings(shares=OFTEN), report=print)
             played = await stage.play()
-        records = await everything(system.bootstrap)
+            await loose_ends(doors)
+        records = await until_told(system.bootstrap, covered)
 
     assert not played.stalled
     assert len(records) > 20 * SALES
     files = committed_types()
     assert [fault for record in records for fault in faults(record, files)] == []
     assert told_differently(records) == []
-    seen = {record.text("ce_type") for record in records}
-    print(sorted(seen), sorted(set(files) - seen))
-    assert seen >= COVERED
+    assert covered - types_of(records) == set()
 
 
 ORDER = "8f3c1f0a-5d0e-5c3b-9a53-0d6f2a6e7b11"
