@@ -62,8 +62,8 @@ COVERED = {
     "oms.catalog": "BasePriceSet ListingMapped ListingUnmapped ProductDefined SkuDefined",
     "oms.intake": "ChannelCancellationReceived ChannelOrderReceived ChannelPaymentReceived StockReportReceived"
     " TrackingScanReceived WarehouseReportReceived",
-    "oms.orders": "CancellationRequested HoldOpened HoldResolved OrderCancelled OrderCompleted OrderLinesCancelled OrderPaid"
-    " OrderPlaced OrderReleased",
+    "oms.orders": "CancellationRequested HoldOpened HoldResolved OrderCancelled OrderCompleted OrderLinesCancelled"
+    " OrderPaid OrderPlaced OrderReleased",
     "oms.inventory": "ChannelStockChanged NodeStockChanged StockAllocated StockConsumed StockReleased"
     " StockReservationRejected StockReserved",
     "oms.fulfilment": "CancellationAnswered OrderRouted ShipmentAccepted ShipmentCancelled ShipmentDispatched"
