@@ -27,6 +27,7 @@ from oms_events.contracts.intake import StockReport
 from oms_events.contracts.inventory import NodeStockChanged, StockReservationRejected, StockReserved
 from oms_local.run_folder import throw_away_folder
 from oms_local.system import Options, System, running_system
+from oms_local.topology import service_of
 from oms_sample import hops, masterdata, measure
 from oms_sample.book import Book, Sale, Survey
 from oms_sample.channel import ORDERS, PAYMENTS
@@ -80,8 +81,8 @@ class Bench:
     async def run(self) -> results.Results:
         """All measurements, the door alone last: it leaves a backlog behind."""
         found: results.Results = self._memory("rss_mb_idle")
-        await self._set_up()
-        found |= await self._whole_path()
+        await self.set_up()
+        found |= await self.whole_path()
         found |= self._memory("rss_mb_load")
         found |= await self._latency(found["whole_path_orders_per_s"] / 2)
         found |= await self._reserve_path()
@@ -94,7 +95,8 @@ class Bench:
         by_process = measure.memory_mb(self._endpoints.pids)
         return {name: round(sum(by_process.values()), 1), f"{name}_by_process": by_process}
 
-    async def _set_up(self) -> None:
+    async def set_up(self) -> None:
+        """Load master data and stock, and let the first orders through."""
         world = World(Survey(), 1, AT_PEACE)
         titles = {sku: f"Bench item {sku}" for sku in [*SKUS, HOT]}
         await masterdata.load_nodes(self._doors.operator, NODES)
@@ -122,7 +124,8 @@ class Bench:
         if told < len(stock):
             raise RuntimeError(f"inventory told routing of {told:,} of {len(stock):,} SKUs")
 
-    async def _whole_path(self) -> results.Results:
+    async def whole_path(self) -> results.Results:
+        """Orders a second from the door to the warehouse, and what they cost."""
         orders = load.synthetic("whole", self._scale.whole_path, SKUS, batch=BATCH)
         before = measure.cpu_seconds(self._endpoints.pids)
         came, seconds = await self._timed(orders, ShipmentReleased)
@@ -213,7 +216,7 @@ class Bench:
     @contextmanager
     def _services_standing_still(self) -> Iterator[None]:
         services = set(self._system.urls) - {"gateway"}
-        stopped = [psutil.Process(pid) for name, pid in self._system.pids().items() if name in services]
+        stopped = [psutil.Process(pid) for name, pid in self._system.pids().items() if service_of(name) in services]
         for process in stopped:
             process.suspend()
         try:
@@ -252,10 +255,11 @@ class Bench:
 
 
 @asynccontextmanager
-async def fresh_system() -> AsyncIterator[System]:
+async def fresh_system(*, workers: int = 1, partitions: int = 4) -> AsyncIterator[System]:
     """A system with data of its own, thrown away at the end."""
     with throw_away_folder() as folder:
-        async with running_system(Options(run_dir=folder.path, log_level="WARNING"), report=console.print) as system:
+        options = Options(run_dir=folder.path, log_level="WARNING", workers=workers, partitions=partitions)
+        async with running_system(options, report=console.print) as system:
             yield system
 
 

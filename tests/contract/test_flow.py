@@ -3,6 +3,7 @@
 from collections import Counter
 
 from oms_events.registry import events
+from oms_local.topology import SERVICES
 
 from .services import DECLARED
 
@@ -22,3 +23,9 @@ def test_every_consumed_event_is_produced_by_another_service() -> None:
     for service, declared in DECLARED.items():
         elsewhere = {event for other, told in DECLARED.items() if other != service for event in told.produces}
         assert set(declared.consumes) <= elsewhere, service
+
+
+def test_the_launcher_gives_workers_to_those_who_consume() -> None:
+    assert {service.name for service in SERVICES if service.consumes} == {
+        service for service, declared in DECLARED.items() if declared.consumes
+    }

@@ -65,7 +65,7 @@ def small_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Ser
     services = (
         Service("alpha", 8081),
         Service("beta", 8082),
-        Service("gateway", 8080, has_database=False, needs=("alpha", "beta")),
+        Service("gateway", 8080, has_database=False, consumes=False, needs=("alpha", "beta")),
     )
     for service in services:
         script = commands / service.script

@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -63,6 +64,24 @@ async def test_a_killed_service_comes_back(options, said):
         await system.until_ready("alpha")
         assert system.pids()["alpha"] != before
         assert (await environment(system.urls["alpha"]))["OMS_INSTANCE"] == "alpha-0"
+
+
+async def test_workers_consume_and_the_service_does_the_rest(options, said):
+    options = replace(options, workers=2)
+    async with running_system(options, said.append) as system:
+        workers = {f"{name}-worker-{number}" for name in ("alpha", "beta") for number in (1, 2)}
+        assert set(system.pids()) == {"alpha", "beta", "gateway"} | workers
+        own = await environment(system.urls["alpha"])
+        assert (own["OMS_ROLES"], own["OMS_INSTANCE"]) == ("api,relay,deadlines", "alpha-0")
+        told = [await environment(system.worker_urls[f"alpha-worker-{number}"]) for number in (1, 2)]
+        assert [worker["OMS_INSTANCE"] for worker in told] == ["alpha-worker-1", "alpha-worker-2"]
+        assert {worker["OMS_ROLES"] for worker in told} == {"consumer"}
+        assert {worker["OMS_DATABASE_URL"] for worker in told} == {own["OMS_DATABASE_URL"]}
+        assert len({*system.urls.values(), *system.worker_urls.values()}) == 3 + len(workers)
+        before = system.pids()["alpha-worker-2"]
+        await system.kill("alpha-worker-2")
+        await system.until_ready("alpha-worker-2")
+        assert system.pids()["alpha-worker-2"] != before
 
 
 async def test_endpoints_are_private_and_gone_afterwards(options, said):

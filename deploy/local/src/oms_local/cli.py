@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
             help="where broker and database come from (default: OMS_PLATFORM, else the first that can be had)",
         )
     up.add_argument("--partitions", type=int, default=4, help="partitions of a new topic (default: 4)")
+    up.add_argument("--workers", type=int, default=1, help="processes that consume for each service (default: 1)")
     up.add_argument("--log-level", default="INFO", help="of the services (default: INFO)")
     add("down", _down, "stop the launcher that runs in the run folder, and with it all it started")
     add("status", _status, "show what runs")
@@ -93,6 +94,7 @@ def _up(asked: argparse.Namespace) -> int:
         cache_dir=asked.cache_dir,
         way=asked.platform,
         partitions=asked.partitions,
+        workers=asked.workers,
         log_level=asked.log_level,
     )
 

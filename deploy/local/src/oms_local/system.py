@@ -14,17 +14,16 @@ from urllib.parse import urlsplit
 import httpx
 
 from oms_events import registry
-from oms_events.runtime.settings import ROLES
 from oms_local import probes, provision
 from oms_local.errors import LaunchError
 from oms_local.platform import acquire
-from oms_local.ports import Ports
+from oms_local.ports import LOCALHOST, Ports
 from oms_local.process import Program, run
 from oms_local.profile import Profile
 from oms_local.run_folder import RunFolder, write_private
 from oms_local.servers import Platform, Way
 from oms_local.supervisor import READY_TIMEOUT_S, Report, Supervisor
-from oms_local.topology import GATEWAY, SERVICES, Service, draw_urls, start_order
+from oms_local.topology import GATEWAY, SERVICES, Service, draw_urls, roles_of, start_order, workers_of
 
 KEY_ROLES = ("channel", "warehouse", "carrier", "operator")
 
@@ -43,6 +42,9 @@ class Options:
     way: Way | None = None
     services: tuple[Service, ...] = SERVICES
     partitions: int = 4
+    workers: int = 1
+    """Processes that consume for each service. With more than one they do nothing else, and the service's own process
+    keeps API, relay and deadlines."""
     log_level: str = "INFO"
     log_format: str = "console"
 
@@ -62,6 +64,8 @@ class System:
     platform: Platform
     urls: Mapping[str, str]
     """Base URL of each service."""
+    worker_urls: Mapping[str, str]
+    """Where each worker answers for its health and tells its metrics."""
     database_urls: Mapping[str, str]
     """SQLAlchemy URL of each service's database, as the role that owns it."""
     keys: Mapping[str, ApiKey]
@@ -77,7 +81,8 @@ class System:
         return self.platform.bootstrap
 
     def pids(self) -> dict[str, int]:
-        """Present processes by name, broker and database included where they run here."""
+        """Present processes by name, broker and database included where they run here. Workers are called
+        `<service>-worker-<n>`, from 1."""
         return self.platform.pids() | self._supervisor.pids()
 
     async def kill(self, service: str) -> None:
@@ -116,9 +121,9 @@ async def running_system(options: Options, report: Report = print) -> AsyncItera
         supervisor = await stack.enter_async_context(Supervisor(folder, report))
         for rank in start_order(options.services):
             began = time.monotonic()
-            await supervisor.start(*(plan.program(service, http) for service in rank))
+            await supervisor.start(*(program for service in rank for program in plan.programs(service, http)))
             report(f"{', '.join(service.name for service in rank)}: ready ({time.monotonic() - began:.1f} s)")
-        system = System(platform, plan.urls, plan.database_urls, keys, supervisor)
+        system = System(platform, plan.urls, plan.worker_urls, plan.database_urls, keys, supervisor)
         stack.enter_context(folder.published(_endpoints(system)))
         yield system
 
@@ -131,14 +136,19 @@ class _Plan:
     platform: Platform
     folder: RunFolder
     urls: Mapping[str, str]
+    worker_urls: Mapping[str, str]
+    """Where each worker answers for its health."""
     passwords: Mapping[str, str]
     """By database, which is also the name of its owner."""
 
     @classmethod
     def draw(cls, options: Options, platform: Platform, folder: RunFolder) -> "_Plan":
-        urls = draw_urls(options.services, Ports(), prefer=options.profile is Profile.RUN)
+        ports = Ports()
+        urls = draw_urls(options.services, ports, prefer=options.profile is Profile.RUN)
+        workers = [worker for service in options.services for worker in workers_of(service, options.workers)]
+        worker_urls = {worker: f"http://{LOCALHOST}:{ports.draw()}" for worker in workers}
         databases = [service.database for service in options.services if service.has_database]
-        return cls(options, platform, folder, urls, {name: folder.secret(name) for name in databases})
+        return cls(options, platform, folder, urls, worker_urls, {name: folder.secret(name) for name in databases})
 
     @property
     def database_urls(self) -> dict[str, str]:
@@ -154,16 +164,16 @@ class _Plan:
     def keys_file(self) -> Path:
         return self.folder.path.absolute() / "keys.json"
 
-    def environment(self, service: Service) -> dict[str, str]:
-        """All that tells a service where it is and what it may reach."""
-        address = urlsplit(self.urls[service.name])
+    def environment(self, service: Service, worker: str | None = None) -> dict[str, str]:
+        """All that tells a service, or one of its workers, where it is and what it may reach."""
+        address = urlsplit(self.urls[service.name] if worker is None else self.worker_urls[worker])
         environment = {
             "OMS_KAFKA_BOOTSTRAP": self.platform.bootstrap,
             "OMS_POSTGRES_URL": "",  # the administrator's login, where we were given one, is not for services
             "OMS_HTTP_HOST": str(address.hostname),
             "OMS_HTTP_PORT": str(address.port),
-            "OMS_ROLES": ",".join(ROLES),
-            "OMS_INSTANCE": f"{service.name}-0",
+            "OMS_ROLES": "consumer" if worker else roles_of(service, self.options.workers),
+            "OMS_INSTANCE": worker or f"{service.name}-0",
             "OMS_LOG_LEVEL": self.options.log_level,
             "OMS_LOG_FORMAT": self.options.log_format,
         }
@@ -176,13 +186,19 @@ class _Plan:
             environment["OMS_GATEWAY_ROOT_KEY"] = self.folder.secret("gateway-root-key")
         return environment
 
-    def program(self, service: Service, http: httpx.AsyncClient) -> Program:
-        return Program(
-            service.name,
-            [_script(service), "serve"],
-            ready=probes.http_ready(http, f"{self.urls[service.name]}/readyz"),
-            env=self.environment(service),
-        )
+    def programs(self, service: Service, http: httpx.AsyncClient) -> list[Program]:
+        """The service's own process, and its workers if it has any."""
+        addresses: dict[str | None, str] = {None: self.urls[service.name]}
+        addresses |= {worker: self.worker_urls[worker] for worker in workers_of(service, self.options.workers)}
+        return [
+            Program(
+                worker or service.name,
+                [_script(service), "serve"],
+                ready=probes.http_ready(http, f"{url}/readyz"),
+                env=self.environment(service, worker),
+            )
+            for worker, url in addresses.items()
+        ]
 
 
 def _script(service: Service) -> str:

@@ -4,16 +4,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
+from oms_events.runtime.settings import ROLES
 from oms_local.ports import LOCALHOST, Ports
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service and how it is started: `oms-<name> serve`, all roles in one process."""
+    """One service and how it is started: `oms-<name> serve`, all roles in one process unless workers are asked for."""
 
     name: str
     preferred_port: int
     has_database: bool = True
+    consumes: bool = True
+    """Whether it handles events: what workers share."""
     needs: tuple[str, ...] = ()
     """Services that must be ready before this one starts, and whose URLs it is given."""
 
@@ -28,9 +31,30 @@ class Service:
 
 
 GATEWAY = "gateway"
+_WORKER = "-worker-"
+
+
+def workers_of(service: Service, count: int) -> list[str]:
+    """Names of the processes that consume for a service; none where its one process does everything."""
+    return [f"{service.name}{_WORKER}{number}" for number in range(1, count + 1)] if _shares(service, count) else []
+
+
+def roles_of(service: Service, count: int) -> str:
+    """What a service's own process does, of so many that consume for it."""
+    return ",".join(role for role in ROLES if role != "consumer" or not _shares(service, count))
+
+
+def service_of(process: str) -> str:
+    """The service that a process of this topology belongs to."""
+    return process.partition(_WORKER)[0]
+
+
+def _shares(service: Service, count: int) -> bool:
+    return count > 1 and service.consumes
+
 
 SERVICES = (
-    Service("catalog", 8081),
+    Service("catalog", 8081, consumes=False),
     Service("inventory", 8082),
     Service("orders", 8083),
     Service("fulfilment", 8084),
@@ -39,6 +63,7 @@ SERVICES = (
         GATEWAY,
         8080,
         has_database=False,
+        consumes=False,
         needs=("catalog", "inventory", "orders", "fulfilment", "logistics"),
     ),
 )

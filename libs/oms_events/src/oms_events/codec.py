@@ -43,6 +43,10 @@ class Undecodable(ValueError):
     """The record is no event that this code can read. The message says why, and never shows the data."""
 
 
+class UnknownType(Undecodable):
+    """The record is an event of a type, or of a version of one, that this code does not know."""
+
+
 class RecordTooLarge(ValueError):
     """The encoded event exceeds `MAX_RECORD_BYTES`."""
 
@@ -116,7 +120,7 @@ def decode(record: Record) -> Received[Event]:
         meta, value = _meta(headers, _HEADERS), record.value
     model = model_of(meta.type)
     if model is None:
-        raise Undecodable(f"unknown event type {meta.type}")
+        raise UnknownType(f"unknown event type {meta.type}")
     try:
         if model.type == meta.type and isinstance(value, bytes):
             event: Event = model.__pydantic_validator__.validate_json(value)

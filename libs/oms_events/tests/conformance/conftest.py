@@ -16,7 +16,7 @@ from oms_events.runtime.kafka import ensure_topics
 from oms_events.runtime.tables import create_messaging_v1, upgrade_messaging_v2
 from oms_events.testing.fixtures import MakeDatabase
 
-from .kit import DECLARED, PARTITIONS, TABLE, Kit, Noted, Stepped
+from .kit import DECLARED, PARTITIONS, TABLES, UPCAST, Kit, Noted, Stepped
 
 
 def _create_messaging(connection: Connection) -> None:
@@ -34,7 +34,8 @@ def messaging_database(make_database: MakeDatabase) -> str:
         engine = create_async_engine(url)
         async with engine.begin() as connection:
             await connection.run_sync(_create_messaging)
-            await connection.execute(text(TABLE))
+            for statement in TABLES:
+                await connection.execute(text(statement))
         await engine.dispose()
 
     asyncio.run(create())
@@ -45,6 +46,8 @@ def messaging_database(make_database: MakeDatabase) -> str:
 def declared(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test's events are known, on topics of its own."""
     run = uuid.uuid4().hex[:8]
+    for type_, step in UPCAST.items():
+        monkeypatch.setitem(registry._upcasts, type_, step)
     for type_, model in DECLARED.items():
         monkeypatch.setitem(registry._events, type_, model)
         monkeypatch.setattr(model, "topic", Topic(f"{model.topic.name[:-3]}-{run}.v1", key="counter"))

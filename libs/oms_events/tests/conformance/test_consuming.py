@@ -1,13 +1,36 @@
 """Each event is applied once, each key's in order, whatever happens to members, handlers and offsets."""
 
 import asyncio
+import json
+from contextlib import AsyncExitStack
 
+import pytest
+from aiokafka.errors import UnknownTopicOrPartitionError
 from prometheus_client import REGISTRY
 
 from oms_events.codec import Record
+from oms_events.registry import Event, Topic
+from oms_events.runtime.kafka import TopicsMissing, partition_of
+from oms_events.runtime.ports import Partition
 from oms_events.testing.memory_broker import CALM
 
-from .kit import ONLY_MEMORY, Counting, Ignored, Kit, Stepped, crashing, expected_of, record_of, steps_of, until
+from .kit import (
+    ONLY_KAFKA,
+    ONLY_MEMORY,
+    PARTITIONS,
+    Counting,
+    Ignored,
+    Kit,
+    Leapt,
+    LeaptV2,
+    Stepped,
+    crashing,
+    expected_of,
+    places_of,
+    record_of,
+    steps_of,
+    until,
+)
 
 
 async def test_everything_is_applied_once_and_in_order(kit: Kit) -> None:
@@ -86,19 +109,68 @@ def _seq(record: Record) -> int:
     return Stepped.model_validate_json(record.value or b"").seq
 
 
-async def test_members_come_and_go_in_the_middle(kit: Kit) -> None:
-    steps = steps_of(counters=24, each=12)
-    feeding = asyncio.create_task(kit.append(*steps))
-    async with kit.runtime("a", batch_max_records=20).running():
-        await kit.counting.entered.wait()
-        async with kit.runtime("b", batch_max_records=20).running():
+async def until_taken(kit: Kit, count: int) -> None:
+    """Wait until so many steps were taken, whichever."""
 
-            async def half() -> bool:
-                return sum(map(len, (await kit.steps()).values())) > len(steps) / 2
+    async def enough() -> bool:
+        return sum(map(len, (await kit.steps()).values())) >= count
 
-            await until(half)
+    await until(enough)
+
+
+@pytest.mark.parametrize("members", [2, 3, 4])
+async def test_members_come_and_go_while_records_flow(kit: Kit, members: int) -> None:
+    steps = steps_of(counters=24, each=4 * members)
+    ways = [Counting() for _ in range(members)]
+    share = len(steps) // (2 * members)
+
+    async def feed() -> None:
+        for place in range(0, len(steps), share):
+            await kit.append(*steps[place : place + share])
+            await until_taken(kit, place)
+
+    async with AsyncExitStack() as all_of_them:
+        feeding = asyncio.create_task(feed())
+        for number, counting in enumerate(ways):
+            runtime = kit.runtime(f"m{number}", counting=counting, batch_max_records=10)
+            await all_of_them.enter_async_context(runtime.running())
+            await until_taken(kit, (number + 1) * share)
         await feeding
+        await until_taken(kit, len(steps) - share)  # the last records find the members leaving, one after the other
+    async with kit.runtime("late").running():
         await kit.until_steps(expected_of(steps))
+        assert await kit.notes(len(steps)) == expected_of(steps)
+    assert sum(bool(counting.batches) for counting in ways) > 1
+
+
+async def test_a_member_with_a_name_has_its_partitions_again_and_nobody_else_notices(kit: Kit) -> None:
+    if kit.memory:
+        kit.memory.manners = CALM  # it rebalances for no reason
+    first = kit.runtime("a", instance="a")
+    other = Counting()
+    async with kit.runtime("b", counting=other, instance="b").running() as staying:
+        source = staying.runner._source
+        async with first.running():
+
+            async def shared() -> bool:
+                return len(places_of(source)) == len(places_of(first.runner._source)) == 2
+
+            await until(shared)
+            generation, kept, before = source.generation, places_of(source), places_of(first.runner._source)
+        steps = steps_of(counters=16, each=3)
+        await kit.append(*steps)
+        await until_taken(kit, sum(_place(step) in kept for step in steps))
+        taken = await kit.steps()
+        assert {_place(Stepped(counter=counter, seq=0)) for counter in taken} <= kept
+        back = kit.runtime("a", instance="a")
+        async with back.running():
+            await kit.until_steps(expected_of(steps))
+            assert places_of(back.runner._source) == before
+        assert (source.generation, places_of(source)) == (generation, kept)
+
+
+def _place(step: Stepped) -> int:
+    return partition_of(step.counter.encode(), range(PARTITIONS))
 
 
 async def test_after_a_crash_everything_is_read_again_and_applied_once(kit: Kit) -> None:
@@ -121,7 +193,7 @@ async def test_after_a_crash_everything_is_read_again_and_applied_once(kit: Kit)
 
 
 def _duplicates(kit: Kit) -> float:
-    labels = {"group": f"conformance.{kit.group}", "type": Stepped.type, "outcome": "duplicate"}
+    labels = {"group": kit.consumer_group, "type": Stepped.type, "outcome": "duplicate"}
     return REGISTRY.get_sample_value("oms_consumer_records_total", labels) or 0.0
 
 
@@ -137,15 +209,140 @@ async def test_a_crash_within_a_batch_leaves_nothing_half_done(kit: Kit) -> None
         await kit.until_steps(expected_of(steps))
 
 
-async def test_events_nobody_handles_are_passed_over(kit: Kit) -> None:
+@ONLY_KAFKA
+async def test_a_process_told_to_stop_finishes_its_batch_and_publishes_it(kit: Kit) -> None:
+    steps = steps_of(counters=1, each=5)
+    await kit.append(*steps)
+    async with kit.process("serve", commit_interval_s=1e6, http_port=0) as process:
+        async with kit.closed_gate():
+            await until(kit.somebody_waits_for_a_lock)
+            process.terminate()
+            # It must not end before its batch has: that takes as long as the gate is closed.
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(process.wait()), 0.3)
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+    done = len((await kit.steps())["c0"])
+    assert sum((await kit.committed()).values()) == done >= 1
+    assert await kit.outbox() == 0
+    assert await kit.notes(done) == {"c0": list(range(done))}
+
+
+@ONLY_KAFKA
+async def test_a_process_killed_within_a_batch_leaves_nothing_half_done(kit: Kit) -> None:
+    steps = steps_of(counters=8, each=3)
+    async with kit.process("serve", http_port=0) as process:
+        async with kit.closed_gate():
+            await kit.append(*steps)
+            await until(kit.somebody_waits_for_a_lock)
+            process.kill()
+            await process.wait()
+        assert await kit.steps() == {}
+    async with kit.runtime().running():  # once the session of the dead member is over
+        await kit.until_steps(expected_of(steps))
+        assert await kit.notes(len(steps)) == expected_of(steps)
+
+
+async def test_no_offset_is_committed_of_what_was_not_dealt_with(kit: Kit) -> None:
+    kit.counting.poison = {("c3", 2), ("c7", 0)}
+    kit.counting.transient_failures = 2
+    steps = steps_of(counters=10, each=12)
+    looks: list[tuple[dict[Partition, int], set[tuple[str, int]]]] = []
+
+    async def look() -> bool:
+        # The offsets first: what they pass over must be done by then, and stays done.
+        committed = await kit.committed()
+        looks.append((committed, await kit.dealt_with()))
+        return sum(committed.values()) >= len(steps)
+
+    changed = {"commit_interval_s": 0.0, "batch_max_records": 15}
+    feeding = asyncio.create_task(kit.append(*steps))
+    async with crashing(kit.runtime("a", **changed)):
+        await until_taken(kit, len(steps) // 4)
+        await look()
+    async with kit.runtime("b", **changed).running(), kit.runtime("c", **changed).running():
+        await feeding
+        await until(look)
+    await look()
+    log = await kit.log(len(steps))
+    for committed, done in looks:
+        for record in log:
+            if record.offset < committed.get(Partition(record.topic, record.partition), 0):
+                told = Stepped.model_validate_json(record.value or b"")
+                assert (told.counter, told.seq) in done
+
+
+async def test_an_idle_consumer_takes_a_burst_in_batches(kit: Kit) -> None:
+    async with kit.runtime().running():
+        await kit.append(Stepped(counter="first", seq=0))
+        await kit.until_steps({"first": [0]})
+
+        async def idle() -> bool:
+            return sum((await kit.committed()).values()) >= 1
+
+        await until(idle)
+        kit.counting.batches.clear()
+        burst = steps_of(counters=50, each=8)
+        await asyncio.gather(*(kit.append(*burst[n::50]) for n in range(50)))
+        await kit.until_steps(expected_of(burst) | {"first": [0]})
+    assert len(kit.counting.batches) < len(burst) / 2
+
+
+NOBODYS = {
+    "another event": b"oms.other.Thing.v7",
+    "a version to come": b"oms.conformance.Stepped.v9",
+    "no name that a text column holds": b"a\x00",
+}
+
+
+@pytest.mark.parametrize("form", ["binary", "structured"])
+@pytest.mark.parametrize("what", NOBODYS)
+async def test_events_nobody_handles_are_passed_over(kit: Kit, what: str, form: str) -> None:
     stranger = record_of(Stepped(counter="c", seq=99))
-    renamed = [(name, b"oms.other.Thing.v7" if name == "ce_type" else value) for name, value in stranger.headers]
+    attributes = dict(stranger.headers) | {"ce_type": NOBODYS[what]}
+    if form == "binary":
+        stranger = stranger._replace(headers=list(attributes.items()))
+    else:
+        said = {name.removeprefix("ce_"): value.decode() for name, value in attributes.items() if "ce_" in name}
+        document = json.dumps(said | {"data": json.loads(stranger.value or b"")}).encode()
+        stranger = stranger._replace(value=document, headers=[("content-type", b"application/cloudevents+json")])
     async with kit.runtime().running():
         await kit.append(Stepped(counter="c", seq=0), Ignored(counter="c"))
-        await kit.append_records(Record(stranger.topic, stranger.key, stranger.value, renamed))
+        await kit.append_records(stranger)
         await kit.append(Stepped(counter="c", seq=1))
         await kit.until_steps({"c": [0, 1]})
     assert await kit.letters() == []
+
+
+async def test_records_of_an_old_version_are_read_as_the_new_one_in_their_order(kit: Kit) -> None:
+    told: list[Event] = []
+    for counter in ("c0", "c1", "c2"):
+        told += [
+            Leapt(counter=counter, first=0, count=3),
+            Stepped(counter=counter, seq=3),
+            LeaptV2(counter=counter, seqs=(4, 5)),
+            Leapt(counter=counter, first=6, count=1),
+            Stepped(counter=counter, seq=7),
+        ]
+    await kit.append(*told)
+    async with kit.runtime().running():
+        await kit.until_steps({counter: list(range(8)) for counter in ("c0", "c1", "c2")})
+    assert max(kit.counting.batches) > 1
+    assert await kit.letters() == []
+
+
+async def test_a_process_without_its_topics_does_not_start(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stepped, "topic", Topic(f"{Stepped.topic.name}-nowhere", key="counter"))
+    monkeypatch.setattr(LeaptV2, "topic", Stepped.topic)
+    with pytest.raises((TopicsMissing, UnknownTopicOrPartitionError)):
+        async with asyncio.timeout(10), kit.runtime().running() as runtime:
+            await runtime.failed()
+
+
+async def test_a_broker_that_is_away_at_the_start_is_waited_for(kit: Kit) -> None:
+    steps = steps_of(counters=3, each=3)
+    await kit.append(*steps)
+    async with kit.broker_away() as broker, kit.runtime(kafka_bootstrap=broker.address).running():
+        await kit.until_steps(expected_of(steps))
 
 
 @ONLY_MEMORY
@@ -164,7 +361,7 @@ async def test_a_broker_that_fails_for_a_moment_is_waited_for(kit: Kit) -> None:
 async def test_a_member_taken_for_dead_does_no_harm(kit: Kit) -> None:
     assert kit.memory is not None
     steps = steps_of(counters=12, each=6)
-    source = kit.memory.source(kit.group, [Stepped.topic.name], "b")
+    source = kit.memory.source(kit.consumer_group, [Stepped.topic.name], "b")
     first = kit.runtime("a")
     second = type(first)(kit.counting.service(kit.group), kit.settings(), source=source, sink=kit.sink())
     async with first.running(), second.running():

@@ -1,16 +1,22 @@
 """The broker in memory: what it may do to records, and what it may not."""
 
 import asyncio
+import os
+import random
+import re
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
+from aiokafka.errors import IllegalStateError, KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oms_events.codec import Record
 from oms_events.runtime.ports import Partition, SendOvertaken
-from oms_events.testing.memory_broker import CALM, MAX_MESSAGE_BYTES, MemoryBroker, MemorySource
+from oms_events.testing.memory_broker import CALM, MAX_MESSAGE_BYTES, Manners, MemoryBroker, MemorySource
 
 TOPIC = "t"
 TIRELESS_S = 5.0
@@ -66,6 +72,100 @@ async def test_the_same_seed_gives_the_same_day() -> None:
 
     assert await day(4) == await day(4)
     assert len({len(await day(seed)) for seed in range(20)}) > 1
+
+
+@given(seed=st.integers(0, 2**32), turns=st.randoms(use_true_random=False))
+async def test_the_same_seed_gives_the_same_decisions_whoever_comes_first(seed: int, turns: random.Random) -> None:
+    """Two senders and a reader decide the same whatever turns the machine lets them take."""
+
+    async def day(turns: random.Random) -> tuple[list[list[int]], dict[Partition, list[int]]]:
+        broker = MemoryBroker([TOPIC], seed=seed, manners=Manners(hold_back=0.5, send_again=0, rebalance=0))
+        await fill(broker)
+        source = broker.source("g", [TOPIC])
+        await source.start(nothing)
+        pieces: dict[Partition, list[int]] = {partition: [] for partition in broker.partitions_of([TOPIC])}
+        while any(len(broker.log_of(p)) > at for p, at in source.positions.items()):
+            for _ in range(turns.randrange(3)):
+                await asyncio.sleep(0)
+            before = dict(source.positions)
+            await source.fetch(max_records=10_000, timeout_ms=0)
+            for partition, at in source.positions.items():
+                if before[partition] < len(broker.log_of(partition)):
+                    pieces[partition].append(at - before[partition])
+        again = [[broker.dice("sink", str(number)).randrange(100) for _ in range(5)] for number in range(3)]
+        return again, pieces
+
+    assert await day(turns) == await day(random.Random(0))
+
+
+FAILING = """
+from oms_events.testing.memory_broker import MemoryBroker
+
+def test_that_fails():
+    broker = MemoryBroker(["t"])
+    raise AssertionError(f"dice {[broker.dice('any').randrange(100) for _ in range(10)]}")
+"""
+
+
+def test_a_failing_test_tells_its_seed_and_can_be_played_again(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(FAILING)
+
+    def play(*options: str) -> tuple[str, str]:
+        command = [sys.executable, "-m", "pytest", "-p", "oms_events.testing.fixtures", "-q", *options, "test_it.py"]
+        alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        said = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False).stdout
+        told = re.search(r"seed (\d+): play it again with --seed \1", said)
+        thrown = re.search(r"AssertionError: (dice .*)", said)
+        assert told is not None, said
+        assert thrown is not None, said
+        return told[1], thrown[1]
+
+    seed, thrown = play()
+    assert play("--seed", seed) == (seed, thrown)
+
+
+async def test_a_static_member_keeps_its_partitions_until_its_session_ends() -> None:
+    broker = MemoryBroker([TOPIC], manners=CALM)
+    await fill(broker)
+    staying, leaving = (broker.source("g", [TOPIC], name, static=True) for name in "ab")
+    await staying.start(nothing)
+    await leaving.start(nothing)
+    had, generation = set(leaving.positions), staying.generation
+    await leaving.stop()
+    back = broker.source("g", [TOPIC], "b", static=True)
+    await back.start(nothing)
+    assert set(back.positions) == had
+    assert staying.generation == generation
+    await back.stop()
+    with pytest.raises(IllegalStateError):
+        await broker.expire("g", "a")
+    await broker.expire("g", "b")
+    assert set(staying.positions) == set(broker.partitions_of([TOPIC]))
+    assert staying.generation > generation
+
+
+async def test_two_live_members_of_one_name_are_refused() -> None:
+    """Kafka would serve both, and nothing would fence them: a test must not rest on that."""
+    broker = MemoryBroker([TOPIC], manners=CALM)
+    await broker.source("g", [TOPIC], "a", static=True).start(nothing)
+    with pytest.raises(IllegalStateError, match="called a"):
+        await broker.source("g", [TOPIC], "a", static=True).start(nothing)
+
+
+async def test_a_topic_that_takes_less_refuses_after_the_send_and_takes_along_what_was_queued_behind() -> None:
+    broker = MemoryBroker([TOPIC], manners=CALM)
+    broker.max_message_bytes = 10
+    sink = broker.sink()
+    generation = sink.generation
+    answers = [await sink.send([Record(TOPIC, b"k", value, [])]) for value in (b"1", b"x" * 11, b"2")]
+    told = await asyncio.gather(*answers, return_exceptions=True)
+    assert [type(error).__name__ for error in told] == [
+        "NoneType",
+        "MessageSizeTooLargeError",
+        "OutOfOrderSequenceNumber",
+    ]
+    assert sink.generation > generation
+    assert numbers(broker.records(TOPIC), "k") == [1]
 
 
 async def test_after_a_rebalance_reading_goes_on_from_the_committed_offset() -> None:

@@ -7,24 +7,27 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from oms_events.codec import Record
+from oms_events.codec import Record, RecordTooLarge
 from oms_events.envelope import origin
+from oms_events.registry import MAX_RECORD_BYTES
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.ports import RecordSink
 
-from .kit import ONLY_MEMORY, Kit, Noted, until
+from .kit import BUMP, COMMIT_LATE, ONLY_KAFKA, ONLY_MEMORY, WRITES, Kit, Noted, crashing, until
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
 class Unreliable:
-    """A sink that fails to order before the real one is asked, and can be held."""
+    """A sink that fails to order before the real one is asked, and can be held; or its answers never come."""
 
     def __init__(self, inner: RecordSink) -> None:
         self._inner = inner
         self._failed = 0
         self.failures = 0
         self.held: asyncio.Event | None = None
+        self.mute = False
+        self.sent = asyncio.Event()
 
     @property
     def generation(self) -> int:
@@ -44,7 +47,12 @@ class Unreliable:
             if generation != self.generation:
                 raise ConnectionError("a send before this one failed")
             generation = self._inner.generation
-        return await self._inner.send(records, generation=generation)
+        answer = await self._inner.send(records, generation=generation)
+        if self.mute:
+            await answer
+            self.sent.set()
+            return asyncio.get_running_loop().create_future()
+        return answer
 
     async def stop(self) -> None:
         await self._inner.stop()
@@ -142,15 +150,145 @@ async def test_a_transaction_open_while_a_send_fails_does_not_overtake_it(kit: K
         assert await kit.notes(2) == {"c": [0, 1]}
 
 
-async def test_two_writers_of_one_aggregate_publish_in_the_order_of_their_commits(kit: Kit) -> None:
+async def test_a_transaction_that_commits_late_is_not_left_out(kit: Kit) -> None:
+    """It began and stored its row before others, which are published by the time it commits."""
+    async with kit.runtime().running() as runtime:
+        async with kit.closed_gate():
+            late = asyncio.create_task(note_late(runtime, "late", 0))
+            await until(kit.somebody_waits_for_a_lock)
+            for seq in range(20):
+                await note(runtime, f"c{seq % 2}", seq)
+            expected = {f"c{n}": list(range(n, 20, 2)) for n in range(2)}
+            assert await kit.notes(20) == expected
+        await late
+        assert await kit.notes(21) == expected | {"late": [0]}
+        await until_published(kit)
+
+
+async def test_transactions_of_one_key_that_commit_late_keep_their_order(kit: Kit) -> None:
+    """The first holds the aggregate's row until it has committed; the rest come after it, whoever waits for whom."""
+    await start_counting(kit)
+
+    async def bump(runtime: Runtime, number: int, *, late: bool) -> None:
+        async with runtime.transaction() as work:
+            seq = (await work.connection.execute(BUMP)).scalar_one()
+            work.emit(Noted(counter="c", seq=seq), cause=origin("/test", str(number), at=NOW))
+            if late:
+                await work.connection.execute(COMMIT_LATE)
+
+    async with kit.runtime("a", pool_size=12).running() as one, kit.runtime("b", pool_size=12).running() as other:
+        async with kit.closed_gate():
+            first = asyncio.create_task(bump(one, 0, late=True))
+            await until(kit.somebody_waits_for_a_lock)
+            behind = [asyncio.create_task(bump((one, other)[n % 2], n, late=n % 3 == 0)) for n in range(1, 10)]
+            for seq in range(5):
+                await note(other, "free", seq)
+            assert await kit.notes(5) == {"free": [0, 1, 2, 3, 4]}
+        await asyncio.gather(first, *behind)
+        assert await kit.notes(15) == {"c": list(range(1, 11)), "free": [0, 1, 2, 3, 4]}
+        await until_published(kit)
+
+
+async def note_late(runtime: Runtime, counter: str, seq: int) -> None:
+    async with runtime.transaction() as work:
+        work.emit(Noted(counter=counter, seq=seq), cause=origin("/test", counter, str(seq), at=NOW))
+        await work.connection.execute(COMMIT_LATE)
+
+
+async def start_counting(kit: Kit) -> None:
     async with kit.engine.begin() as connection:
         await connection.execute(text("insert into steps (counter, seq) values ('c', 0)"))
+
+
+@ONLY_KAFKA
+async def test_two_processes_that_write_one_aggregate_publish_in_the_order_of_their_commits(kit: Kit) -> None:
+    await start_counting(kit)
+    async with kit.process("write") as one, kit.process("write") as other:
+        assert [await process.wait() for process in (one, other)] == [0, 0]
+    async with kit.runtime().running():  # what the two may have left behind
+        assert await kit.notes(2 * WRITES) == {"c": list(range(1, 2 * WRITES + 1))}
+        await until_published(kit)
+
+
+async def test_the_next_relay_takes_over_when_the_one_at_work_is_killed(kit: Kit) -> None:
+    writer = kit.runtime()
+    for seq in range(30):
+        await note(writer, f"c{seq % 3}", seq)
+    await writer.close()
+    async with kit.process("hold", roles="relay", relay_age_s=0.0) as holder:
+        assert holder.stdout is not None
+        while b"holding" not in (said := await asyncio.wait_for(holder.stdout.readline(), 15)):
+            assert said, "the process ended"
+        probe = kit.runtime("probe", relay_age_s=0.0)
+        assert not await probe.relay.publish_page()
+        await probe.close()
+        async with kit.runtime("b", relay_age_s=0.0).running():
+            assert await kit.outbox() == 30
+            holder.kill()
+            assert await kit.notes(30) == {f"c{n}": list(range(n, 30, 3)) for n in range(3)}
+            await until_published(kit)
+
+
+async def test_a_relay_that_dies_after_sending_repeats_and_reorders_nothing(kit: Kit) -> None:
+    writer = kit.runtime()
+    for seq in range(9):
+        await note(writer, f"c{seq % 3}", seq)
+    sink = Unreliable(kit.sink())
+    sink.mute = True
+    async with crashing(kit.runtime(sink=sink, relay_age_s=0.0)):
+        await asyncio.wait_for(sink.sent.wait(), 15)
+    for seq in range(9, 15):
+        await note(writer, f"c{seq % 3}", seq)
+    await writer.close()
+    async with kit.runtime("b").running():
+        assert await kit.notes(15) == {f"c{n}": list(range(n, 15, 3)) for n in range(3)}
+        await until_published(kit)
+
+
+async def test_an_event_too_large_is_refused_when_it_is_emitted_and_nothing_is_stored(kit: Kit) -> None:
+    async with kit.runtime().running() as runtime:
+        with pytest.raises(RecordTooLarge):
+            await _grow_too_large(runtime)
+        assert await kit.outbox() == 0
+        assert await kit.steps() == {}
+        await note(runtime, "c", 0)
+        assert await kit.notes(1) == {"c": [0]}
+
+
+async def _grow_too_large(runtime: Runtime) -> None:
+    async with runtime.transaction() as work:
+        await work.connection.execute(text("insert into steps (counter, seq) values ('fat', 0)"))
+        cause = origin("/test", "fat", at=NOW)
+        work.emit(Noted(counter="fat", seq=0), cause=cause)
+        work.emit(Noted(counter="fat", seq=1, padding="x" * MAX_RECORD_BYTES), cause=cause)
+
+
+async def test_what_the_broker_refuses_is_published_when_it_takes_it_and_holds_up_no_other_key(kit: Kit) -> None:
+    """A topic's limit below ours: an idempotent producer is out of sequence after a refusal and must be built anew."""
+    await kit.limit_messages(10_000)
+    async with kit.runtime().running() as runtime:
+        await note(runtime, "fat", 0)
+        async with runtime.transaction() as work:
+            fat = Noted(counter="fat", seq=1, padding="x" * 20_000)
+            work.emit(fat, cause=origin("/test", "too large for the topic", at=NOW))
+        await note(runtime, "fat", 2)
+        for seq in range(80):
+            await note(runtime, f"c{seq % 8}", seq)
+        through = {f"c{n}": list(range(n, 80, 8)) for n in range(8)} | {"fat": [0]}
+        assert await kit.notes(81) == through
+        assert await kit.outbox() >= 2
+        await kit.limit_messages(1_048_576)
+        assert await kit.notes(83) == through | {"fat": [0, 1, 2]}
+        await until_published(kit)
+
+
+async def test_two_writers_of_one_aggregate_publish_in_the_order_of_their_commits(kit: Kit) -> None:
+    await start_counting(kit)
 
     async def write(runtime: Runtime) -> None:
         for _ in range(15):
             async with runtime.transaction() as work:
-                bump = "update steps set seq = seq + 1 where counter = 'c' returning seq"
-                seq = (await work.connection.execute(text(bump))).scalar_one()
+                seq = (await work.connection.execute(BUMP)).scalar_one()
                 work.emit(Noted(counter="c", seq=seq), cause=origin("/test", "c", str(seq), at=NOW))
 
     async with kit.runtime("a").running() as one, kit.runtime("b").running() as other:

@@ -68,7 +68,11 @@ class KafkaSource:
             max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
         )
         self._consumer.subscribe(self._topics, listener=_Listener(self, on_revoked))
-        await self._consumer.start()
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self.stop()
+            raise
 
     async def fetch(self, *, max_records: int, timeout_ms: int) -> Sequence[Record]:
         by_partition = await self._require().getmany(timeout_ms=timeout_ms, max_records=max_records)
@@ -146,7 +150,11 @@ class KafkaSink:
                     max_request_size=1_000_000,
                     partitioner=partition_of,
                 )
-                await producer.start()
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
                 self._producer = producer
             return self._producer
 

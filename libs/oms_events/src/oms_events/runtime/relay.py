@@ -2,15 +2,28 @@
 
 One relay per database works at a time (an advisory lock), and it takes rows in id order, so that one key's events
 leave in order. Two relays that skipped each other's rows would break that.
+
+A row that the broker refuses (too large for its topic, no right to write there) is held, and with it later rows of
+its keys; the others pass it. What is held is tried again after a while, for ever: only a person can mend the cause.
 """
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import structlog
+from aiokafka.errors import (
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+)
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oms_events.codec import Record
 from oms_events.runtime import crash_points, outbox
 from oms_events.runtime.database import Lane
 from oms_events.runtime.outbox import Publisher
@@ -22,6 +35,15 @@ log = structlog.get_logger()
 
 _LOCK_ID = 0x0B0C5
 _PAGE = 50
+_REFUSALS = (
+    InvalidTopicError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+)
+_HOLD_S = 5.0
+"""How long a refused row is left alone."""
 _LOCK = text("select pg_try_advisory_xact_lock(:lock_id)")
 
 
@@ -34,6 +56,9 @@ class Relay:
         self._publisher = publisher
         self._settings = settings
         self.ticked_at = time.monotonic()
+        self._held: dict[int, frozenset[bytes | None]] = {}
+        """Rows that were refused or wait behind one, with their keys."""
+        self._held_until = 0.0
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -62,14 +87,40 @@ class Relay:
     async def _publish_locked(self, connection: AsyncConnection) -> bool:
         if not (await connection.execute(_LOCK, {"lock_id": _LOCK_ID})).scalar_one():
             return False
-        rows = await outbox.pending(
-            connection, mine=self._publisher.mine(), age_s=self._settings.relay_age_s, page=_PAGE
-        )
+        if self._held and time.monotonic() > self._held_until:
+            self._held.clear()
+        passed_over = [*self._publisher.mine(), *self._held]
+        rows = await outbox.pending(connection, mine=passed_over, age_s=self._settings.relay_age_s, page=_PAGE)
         if not rows:
             return False
-        ack = await self._sink.send([record for _, records in rows for record in records])
-        await ack
+        published = await self._publish(rows)
         crash_points.reach("sent")
-        await outbox.delete(connection, [row_id for row_id, _ in rows])
-        log.info("relay published rows left behind", rows=len(rows))
+        await outbox.delete(connection, published)
+        log.info("relay published rows left behind", rows=len(published))
         return len(rows) == _PAGE
+
+    async def _publish(self, rows: Sequence[tuple[int, list[Record]]]) -> list[int]:
+        """Publish a page at once or, where something in it is refused or held, row by row; answers which rows."""
+        if not self._held:
+            try:
+                await (await self._sink.send([record for _, records in rows for record in records]))
+            except KafkaError as error:
+                if error.retriable:
+                    raise
+                # A refusal, or what an idempotent producer says of all that it had queued behind one.
+            else:
+                return [row_id for row_id, _ in rows]
+        return [row_id for row_id, records in rows if await self._publish_unless_held(row_id, records)]
+
+    async def _publish_unless_held(self, row_id: int, records: Sequence[Record]) -> bool:
+        keys = frozenset(record.key for record in records)
+        if not any(keys & held for held in self._held.values()):
+            try:
+                await (await self._sink.send(records))
+            except _REFUSALS as error:
+                log.error("the broker refuses a row", row=row_id, error=type(error).__name__)
+                self._held_until = time.monotonic() + _HOLD_S
+            else:
+                return True
+        self._held[row_id] = keys
+        return False

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import structlog
+from aiokafka.errors import UnknownTopicOrPartitionError
 
-from oms_events.codec import Record, Undecodable, decode, type_of
+from oms_events.codec import Record, Undecodable, UnknownType, decode, type_of
 from oms_events.envelope import Received
 from oms_events.registry import Event, current_type
 from oms_events.runtime import crash_points, dead_letters, inbox
@@ -106,7 +107,7 @@ class Runner:
 
     async def run(self) -> None:
         """Consume until `stop`; then finish the batch in hand, commit and leave."""
-        await self._source.start(self._on_revoked)
+        await self._join()
         waits = backoff()
         try:
             while not self._stopping.is_set():
@@ -128,6 +129,20 @@ class Runner:
             await self._commit()
         finally:
             await self._source.stop()
+
+    async def _join(self) -> None:
+        """Join the group, however long the broker is away. Raises UnknownTopicOrPartitionError."""
+        for wait in backoff(cap=5.0):
+            try:
+                await self._source.start(self._on_revoked)
+            except Exception as error:
+                if not is_transient(error) or isinstance(error, UnknownTopicOrPartitionError):
+                    raise
+                log.warning("joining will be tried again", group=self._group, error=type(error).__name__)
+                self.ticked_at = time.monotonic()
+                await asyncio.sleep(wait)
+            else:
+                return
 
     def stop(self) -> None:
         """Ask the loop to end after the batch in hand."""
@@ -170,6 +185,8 @@ class Runner:
         key = dead_letters.key_of(record)
         try:
             received = decode(record)
+        except UnknownType:  # in structured mode only the value tells the type
+            return None
         except Undecodable as error:
             return Delivery(record, key, None, error)
         return Delivery(record, key, received) if received.event.type in self._handlers else None

@@ -1,7 +1,11 @@
-"""Pytest fixtures for service tests. They want a `make_database` fixture: see `MakeDatabase`."""
+"""Pytest fixtures for service tests, which want a `make_database` fixture (see `MakeDatabase`); the option `--seed`.
+
+A test that fails tells the seeds of its brokers in memory; `--seed N` gives every broker that seed.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +16,7 @@ import pytest_asyncio
 
 from oms_events.runtime import migrations
 from oms_events.runtime.service import Service
+from oms_events.testing import seeds
 from oms_events.testing.scenario import START, Scenario
 
 
@@ -27,6 +32,30 @@ class ScenarioOf(Protocol):
     def __call__(
         self, service: Service, migrations_folder: Path, *, start: datetime = START
     ) -> Awaitable[Scenario]: ...
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("oms").addoption(
+        "--seed", type=int, help="what the broker in memory does by chance: the seed that a failed test told"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if (seed := config.getoption("--seed")) is not None:
+        os.environ[seeds.VARIABLE] = str(seed)
+
+
+def pytest_runtest_setup() -> None:
+    seeds.forget()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and seeds.drawn():
+        said = [f"seed {seed}: play it again with --seed {seed}" for seed in seeds.drawn()]
+        report.sections.append(("broker in memory", "\n".join(said)))
+    return report
 
 
 @pytest.fixture(scope="session")

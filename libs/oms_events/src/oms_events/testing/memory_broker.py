@@ -2,7 +2,10 @@
 
 Within a partition records keep their order; across partitions they come in any. Records come late, in pieces and,
 after a rebalance, again from the committed offset. A sender that doubts whether its records arrived sends them again.
-All of it follows from a seed, which is logged.
+
+All of it follows from a seed (`oms_events.testing.seeds`). Each partition of a group, each group and each sender has
+dice of its own, thrown only when there is something to decide: so the same seed gives each of them the same decisions,
+however the machine lets them take turns.
 
     broker = MemoryBroker(topics, seed=7)
     runtime = Runtime(service, settings, source=broker.source(group, names), sink=broker.sink())
@@ -22,6 +25,7 @@ import structlog
 from aiokafka.errors import (
     IllegalStateError,
     KafkaConnectionError,
+    KafkaError,
     MessageSizeTooLargeError,
     OutOfOrderSequenceNumber,
     UnknownTopicOrPartitionError,
@@ -30,11 +34,12 @@ from aiokafka.errors import (
 from oms_events.codec import Record
 from oms_events.runtime.kafka import partition_of
 from oms_events.runtime.ports import Partition, SendOvertaken
+from oms_events.testing import seeds
 
 log = structlog.get_logger()
 
 MAX_MESSAGE_BYTES = 1_048_576
-Operation = Literal["fetch", "commit", "send", "ack"]
+Operation = Literal["connect", "join", "fetch", "commit", "send", "ack"]
 """What can be made to fail. After a failed `send` nothing was stored; after a failed `ack` everything was."""
 _DOUBT_SPAN = 20
 """A batch sent again out of doubt comes within so many later batches."""
@@ -62,9 +67,11 @@ class MemoryBroker:
     def __init__(
         self, topics: Iterable[str], *, partitions: int = 4, seed: int | None = None, manners: Manners = ROUGH
     ) -> None:
-        self.seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+        self.seed = seeds.draw() if seed is None else seeds.remember(seed)
         self.manners = manners
-        self.random = random.Random(self.seed)  # noqa: S311 - chance for tests, not a secret
+        self.max_message_bytes = MAX_MESSAGE_BYTES
+        """What a topic takes. A producer knows only the limit that topics have from the start."""
+        self._dice: dict[str, random.Random] = {}
         self._logs: dict[Partition, list[Record]] = {
             Partition(topic, number): [] for topic in topics for number in range(partitions)
         }
@@ -79,14 +86,15 @@ class MemoryBroker:
 
     # --- what tests and systems ask for ------------------------------------------------------------------------
 
-    def source(self, group: str, topics: Sequence[str], member: str = "") -> "MemorySource":
-        """A member of a group, not yet joined."""
+    def source(self, group: str, topics: Sequence[str], member: str = "", *, static: bool = False) -> "MemorySource":
+        """A member of a group, not yet joined. A `static` one keeps its partitions while it is away (see `expire`):
+        whoever joins by its name has them, and nobody else notices."""
         state = self._groups.setdefault(group, _Group(self, group))
-        return MemorySource(self, state, topics, member or f"{group}.{len(state.members)}")
+        return MemorySource(self, state, topics, member or f"{group}.{len(state.members)}", static=static)
 
     def sink(self) -> "MemorySink":
         """A producer."""
-        sink = MemorySink(self)
+        sink = MemorySink(self, self.dice("sink", str(len(self._sinks))))
         self._sinks.append(sink)
         return sink
 
@@ -97,6 +105,10 @@ class MemoryBroker:
     def committed(self, group: str) -> dict[Partition, int]:
         """A group's committed offsets."""
         return dict(self._groups[group].committed)
+
+    def members(self, group: str) -> "list[MemorySource]":
+        """Who is in a group now."""
+        return list(self._groups[group].members)
 
     def fail(self, operation: Operation, *, times: int = 1) -> None:
         """Make the next calls of an operation fail."""
@@ -111,8 +123,12 @@ class MemoryBroker:
         it got what it had at hand."""
         await source.evict()
 
+    async def expire(self, group: str, member: str) -> None:
+        """End the session of a static member that is away: the others get its partitions."""
+        await self._groups[group].expire(member)
+
     def rebalance_soon(self, group: str) -> None:
-        """The same, without waiting for it."""
+        """Make a group share its partitions anew, without waiting for it."""
         self._rebalances.add(asyncio.create_task(self._rebalance_and_say(group)))
 
     async def _rebalance_and_say(self, group: str) -> None:
@@ -152,6 +168,10 @@ class MemoryBroker:
     def log_of(self, partition: Partition) -> Sequence[Record]:
         return self._logs[partition]
 
+    def failures_left(self) -> int:
+        """Failures asked for that have not come yet."""
+        return self._failures.total()
+
     def fails(self, operation: Operation) -> bool:
         """Whether this call was chosen to fail."""
         if not self._failures[operation]:
@@ -159,14 +179,18 @@ class MemoryBroker:
         self._failures[operation] -= 1
         return True
 
-    def chance(self, probability: float) -> bool:
-        return self.random.random() < probability
+    def dice(self, *whose: str) -> random.Random:
+        """One actor's own source of chance."""
+        name = "/".join(whose)
+        if name not in self._dice:
+            self._dice[name] = random.Random(f"{self.seed}/{name}")  # noqa: S311 - chance for tests, not a secret
+        return self._dice[name]
 
-    async def store(self, records: Sequence[Record]) -> None:
-        """Append records, now and then followed later by a repetition."""
+    async def store(self, records: Sequence[Record], dice: random.Random) -> None:
+        """Append a sender's records, now and then followed later by a repetition."""
         self._append(records)
-        if records and self.chance(self.manners.send_again):
-            self._doubted.append((self.random.randrange(1, _DOUBT_SPAN), records))
+        if records and dice.random() < self.manners.send_again:
+            self._doubted.append((dice.randrange(1, _DOUBT_SPAN), records))
         due = [again for wait, again in self._doubted if wait <= 1]
         self._doubted = [(wait - 1, again) for wait, again in self._doubted if wait > 1]
         for again in due:
@@ -218,14 +242,31 @@ class _Group:
 
     async def join(self, member: "MemorySource") -> None:
         async with self._turn:
+            if member.static and (before := self._named(member.name)):
+                await self._take_over(before, member)
+                return
             await self._revoke()
             self.members.append(member)
             await self._assign()
 
+    def _named(self, name: str) -> "MemorySource | None":
+        return next((member for member in self.members if member.static and member.name == name), None)
+
+    async def _take_over(self, before: "MemorySource", member: "MemorySource") -> None:
+        """The static member is back: its partitions wait for it, and nobody else is disturbed."""
+        if not before.away:
+            raise IllegalStateError(f"two live members are called {member.name}; no broker would have told them apart")
+        self.members[self.members.index(before)] = member
+        member.positions = {partition: self.committed.get(partition, 0) for partition in before.positions}
+        await self.broker.announce()
+
     async def leave(self, member: "MemorySource") -> None:
         """The member goes without a word: it has committed what it wanted to, or it has crashed."""
         async with self._turn:
-            if member in self.members:
+            if member.static:  # it says no good-bye; until its session ends it is expected back
+                member.away = True
+                member.positions = {partition: self.committed.get(partition, 0) for partition in member.positions}
+            elif member in self.members:
                 self.members.remove(member)
                 member.positions = {}
                 await self._revoke()
@@ -238,6 +279,16 @@ class _Group:
             await self._revoke()
             await self._assign()
 
+    async def expire(self, name: str) -> None:
+        """Give up a static member that is away."""
+        async with self._turn:
+            member = self._named(name)
+            if member is None or not member.away:
+                raise IllegalStateError(f"{name} is not away")
+            self.members.remove(member)
+            await self._revoke()
+            await self._assign()
+
     async def rebalance(self) -> None:
         async with self._turn:
             await self._revoke()
@@ -245,13 +296,16 @@ class _Group:
 
     async def _revoke(self) -> None:
         """Every member gives up everything, as in Kafka's eager protocol, and is waited for."""
-        await asyncio.gather(*(member.revoke() for member in self.members))
+        await asyncio.gather(*(member.revoke() for member in self.members if not member.away))
 
     async def _assign(self) -> None:
         """Deal the partitions anew; each is read from its committed offset."""
+        dice = self.broker.dice("assign", self.name)
+        for member in self.members:
+            member.positions = {}
         for topic in sorted({topic for member in self.members for topic in member.topics}):
             readers = [member for member in self.members if topic in member.topics]
-            self.broker.random.shuffle(readers)
+            dice.shuffle(readers)
             for i, partition in enumerate(self.broker.partitions_of([topic])):
                 readers[i % len(readers)].positions[partition] = self.committed.get(partition, 0)
         await self.broker.announce()
@@ -265,15 +319,17 @@ class _Group:
             position = member.positions[partition] if member else self.committed[partition]
             if behind := len(self.broker.log_of(partition)) - position:
                 lines.append(f"{self.name} lacks {behind} of {partition.topic}-{partition.number}")
-        return lines + [f"{member.name} is at work" for member in self.members if not member.idle]
+        return lines + [f"{member.name} is at work" for member in self.members if not (member.idle or member.away)]
 
 
 class MemorySource:
     """One member of a group. It waits with time to spare only when it has dealt with all it was given."""
 
-    def __init__(self, broker: MemoryBroker, group: _Group, topics: Sequence[str], name: str) -> None:
+    def __init__(self, broker: MemoryBroker, group: _Group, topics: Sequence[str], name: str, *, static: bool) -> None:
         self.name = name
         self.topics = topics
+        self.static = static
+        self.away = False
         self.positions: dict[Partition, int] = {}
         self.idle = False
         self._broker = broker
@@ -287,6 +343,8 @@ class MemorySource:
         return self._generation
 
     async def start(self, on_revoked: Callable[[], Awaitable[None]]) -> None:
+        if self._broker.fails("join"):
+            raise KafkaConnectionError("joining failed on demand")
         self._broker.partitions_of(self.topics)
         self._on_revoked = on_revoked
         await self._group.join(self)
@@ -295,7 +353,7 @@ class MemorySource:
         broker = self._broker
         if broker.fails("fetch"):
             raise KafkaConnectionError("fetch failed on demand")
-        if broker.chance(broker.manners.rebalance):
+        if self._behind() and broker.dice("rebalance", self._group.name).random() < broker.manners.rebalance:
             broker.rebalance_soon(self._group.name)
         if self._evicted:
             return await self._rejoin(max_records)
@@ -355,14 +413,16 @@ class MemorySource:
 
     def _take(self, max_records: int) -> list[Record]:
         """Some of what is there: partitions in any order, each one's records in theirs."""
-        broker, taken = self._broker, list[Record]()
+        broker, group, taken = self._broker, self._group.name, list[Record]()
         partitions = sorted(self.positions)
-        broker.random.shuffle(partitions)
+        if self._behind():
+            broker.dice("order", group, self.name).shuffle(partitions)
         for partition in partitions:
             start = self.positions[partition]
             available = min(len(broker.log_of(partition)) - start, max_records - len(taken))
-            if available > 0 and broker.chance(broker.manners.hold_back):
-                available = broker.random.randrange(available)
+            dice = broker.dice("fetch", group, partition.topic, str(partition.number))
+            if available > 0 and dice.random() < broker.manners.hold_back:
+                available = int(dice.random() * available)
             taken += broker.log_of(partition)[start : start + available]
             self.positions[partition] = start + max(0, available)
         return taken
@@ -372,8 +432,9 @@ class MemorySink:
     """A producer. Batches are stored one after the other; one that fails takes along those queued behind it, as an
     idempotent producer of Kafka does, and begins a new generation."""
 
-    def __init__(self, broker: MemoryBroker) -> None:
+    def __init__(self, broker: MemoryBroker, dice: random.Random) -> None:
         self._broker = broker
+        self._dice = dice
         self._generation = 0
         self._queue: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
         self._storing: asyncio.Task[None] | None = None
@@ -388,14 +449,19 @@ class MemorySink:
         return len(self._queue)
 
     async def start(self) -> None:
-        """Nothing to connect to."""
+        if self._broker.fails("connect"):
+            raise KafkaConnectionError("connecting failed on demand")
 
     async def send(self, records: Sequence[Record], *, generation: int | None = None) -> Awaitable[None]:
         if generation not in {None, self._generation}:
             raise SendOvertaken("a send before this one failed")
-        self._broker.partitions_of(sorted({record.topic for record in records}))
-        if any(len(record.value or b"") > MAX_MESSAGE_BYTES for record in records):
-            raise MessageSizeTooLargeError("a record exceeds the broker's limit")
+        try:
+            self._broker.partitions_of(sorted({record.topic for record in records}))
+            if _largest(records) > MAX_MESSAGE_BYTES:
+                raise MessageSizeTooLargeError("a record exceeds the producer's limit")
+        except KafkaError:
+            self._generation += 1
+            raise
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((records, answer))
         if self._storing is None or self._storing.done():
@@ -408,13 +474,16 @@ class MemorySink:
 
     async def _store(self) -> None:
         while self._queue:
-            for _ in range(self._broker.random.randrange(4)):
+            for _ in range(self._dice.randrange(4)):
                 await asyncio.sleep(0)
             records, answer = self._queue[0]
             if self._broker.fails("send"):
                 self._break(KafkaConnectionError("send failed on demand"))
                 continue
-            await self._broker.store(records)
+            if _largest(records) > self._broker.max_message_bytes:
+                self._break(MessageSizeTooLargeError("a record exceeds the topic's limit"))
+                continue
+            await self._broker.store(records, self._dice)
             if self._broker.fails("ack"):
                 self._break(KafkaConnectionError("the answer to a send was lost on demand"))
                 continue
@@ -429,6 +498,10 @@ class MemorySink:
         _settle(answer, error)
         for _, later in behind:
             _settle(later, OutOfOrderSequenceNumber())
+
+
+def _largest(records: Sequence[Record]) -> int:
+    return max((len(record.value or b"") for record in records), default=0)
 
 
 def _settle(answer: asyncio.Future[None], error: Exception | None) -> None:
