@@ -13,10 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oms_events.runtime import crash_points, outbox
 from oms_events.runtime.database import Lane
+from oms_events.runtime.logs import ids_of, kind_of
 from oms_events.runtime.outbox import Publisher
 from oms_events.runtime.ports import RecordSink
 from oms_events.runtime.retry import backoff, is_transient
 from oms_events.runtime.settings import Settings
+from oms_events.runtime.telemetry import RELAYED
 
 log = structlog.get_logger()
 
@@ -28,7 +30,8 @@ _LOCK = text("select pg_try_advisory_xact_lock(:lock_id)")
 class Relay:
     """Publishes what was left behind, until stopped."""
 
-    def __init__(self, *, sink: RecordSink, lane: Lane, publisher: Publisher, settings: Settings) -> None:
+    def __init__(self, service: str, *, sink: RecordSink, lane: Lane, publisher: Publisher, settings: Settings) -> None:
+        self._service = service
         self._sink = sink
         self._lane = lane
         self._publisher = publisher
@@ -47,7 +50,7 @@ class Relay:
             except Exception as error:
                 if not is_transient(error):
                     raise
-                log.warning("relay will try again", error=type(error).__name__)
+                log.warning("relay will try again", error=kind_of(error))
                 pause = next(waits)
             await asyncio.sleep(pause)
 
@@ -67,9 +70,11 @@ class Relay:
         )
         if not rows:
             return False
-        ack = await self._sink.send([record for _, records in rows for record in records])
+        records = [record for _, row in rows for record in row]
+        ack = await self._sink.send(records)
         await ack
         crash_points.reach("sent")
         await outbox.delete(connection, [row_id for row_id, _ in rows])
-        log.info("relay published rows left behind", rows=len(rows))
+        RELAYED.labels(self._service).inc(len(rows))
+        log.info("relay published rows left behind", rows=len(rows), **ids_of(records))
         return len(rows) == _PAGE
