@@ -66,12 +66,6 @@ def order(no: str, **changes: object) -> dict[str, object]:
     }
 
 
-async def break_the_database(connection: asyncpg.Connection) -> None:
-    """One order cannot be kept, and holds cannot be listed."""
-    await connection.execute(f"alter table orders add constraint lucky check (channel_order_no <> '{POISON}')")
-    await connection.execute("alter table holds rename column detail to details")
-
-
 async def append_unreadable(system: System) -> None:
     """A foreign producer's idea of an order."""
     sink = KafkaSink(Settings(kafka_bootstrap=system.bootstrap), client_id="foreign")
@@ -99,18 +93,20 @@ async def test_logs_name_events_and_orders_and_nobody(system: System, tmp_path: 
     connection = await asyncpg.connect(system.database_urls["orders"].replace("+asyncpg", ""))
     async with httpx.AsyncClient(base_url=system.gateway_url, auth=SignedAuth(key.key, key.secret)) as channel:
         assert (await channel.post("/v1/orders", json=order("A-1"))).status_code == 202
-        await break_the_database(connection)
+        await connection.execute(f"alter table orders add constraint lucky check (channel_order_no <> '{POISON}')")
         accepted = await channel.post("/v1/orders", json=order(POISON))
         assert accepted.status_code == 202
         assert (await channel.post("/v1/orders", json=order("A-3", total_minor=TELLING["city"]))).status_code == 422
     async with httpx.AsyncClient(base_url=system.gateway_url) as stranger:
         assert (await stranger.post("/v1/orders", json=order("A-4"))).status_code == 401
-    async with httpx.AsyncClient(base_url=system.urls["orders"]) as direct:
-        assert (await direct.get("/v1/holds", params={"code": TELLING["city"]})).status_code == 500
     await append_unreadable(system)
     await until_set_aside(connection, 2)
+    await connection.execute("alter table holds rename column detail to details")
+    async with httpx.AsyncClient(base_url=system.urls["orders"]) as direct:
+        assert (await direct.get("/v1/holds", params={"code": TELLING["city"]})).status_code == 500
     await connection.close()
-    await system.kill("gateway")
+    await system.stop("orders")
+    await system.stop("gateway")
 
     said = "".join(path.read_text() for path in (tmp_path / "logs").iterdir() if path.name != "postgres.log")
     secrets = [key.secret for key in system.keys.values()]
