@@ -32,7 +32,7 @@ def said_by(program: str) -> list[dict[str, str]]:
 
 
 def received(event: Event) -> Received[Event]:
-    meta = EventMeta(uuid.UUID(int=7), "/test", event.type, event.key(), datetime(2026, 3, 2, tzinfo=UTC), "7")
+    meta = EventMeta(str(uuid.UUID(int=7)), "/test", event.type, event.key(), datetime(2026, 3, 2, tzinfo=UTC), "7")
     return Received(meta, event)
 
 

@@ -65,6 +65,6 @@ async def purge(connection: AsyncConnection, *, days: int, chunk: int = 5000) ->
     return (await connection.execute(_PURGE, {"days": days, "chunk": chunk})).rowcount
 
 
-async def forget(connection: AsyncConnection, consumer: str, event_ids: Collection[UUID]) -> None:
+async def forget(connection: AsyncConnection, consumer: str, event_ids: Collection[str]) -> None:
     """Forget that these events were applied: when they come again they are applied again."""
     await connection.execute(_FORGET, {"consumer": consumer, "event_ids": list(event_ids)})

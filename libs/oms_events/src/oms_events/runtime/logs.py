@@ -61,14 +61,19 @@ def places_of(error: BaseException) -> str:
 
 def ids_of(records: Sequence[Record]) -> dict[str, object]:
     """How many records there are, and the event ids of the first."""
-    ids = [value.decode(errors="replace") for r in records[:_NAMED] for name, value in r.headers if name == "ce_id"]
+    ids = [
+        value.decode(errors="replace")
+        for record in records[:_NAMED]
+        for name, value in record.headers
+        if name == "ce_id" and value is not None
+    ]
     return {"records": len(records), "event_ids": ids}
 
 
 def about(received: Received[Event]) -> dict[str, str]:
     """An event's type and id, its key under the name it has on its topic, and the order it is about if it names one."""
     event = received.event
-    said = {"event_type": event.type, "event_id": str(received.meta.id), event.topic.key: event.key()}
+    said = {"event_type": event.type, "event_id": received.meta.id, event.topic.key: event.key()}
     order_id = getattr(event, "order_id", None)
     return said if order_id is None else said | {"order_id": str(order_id)}
 
