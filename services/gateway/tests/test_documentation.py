@@ -8,6 +8,7 @@ import httpx
 import pytest
 import schemathesis
 from fastapi import FastAPI, Query
+from prometheus_client import REGISTRY
 from pydantic import BaseModel
 
 from oms_events.runtime import problems
@@ -126,6 +127,16 @@ async def test_the_page_needs_nothing_from_elsewhere(house: House) -> None:
     assert "http://" not in page.text.replace("http://www.w3.org", "")
     assert "https://" not in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+async def test_what_a_door_turns_away_is_counted_by_status(house: House) -> None:
+    def refused(status: str) -> float:
+        return REGISTRY.get_sample_value("oms_gateway_refused_total", {"door": "orders", "status": status}) or 0.0
+
+    unsigned, unreadable = refused("401"), refused("415")
+    await house.client.post("/v1/orders", json={})
+    await house.client.post("/v1/orders:batch", content=b"x", headers={"content-type": "text/csv"})
+    assert (refused("401") - unsigned, refused("415") - unreadable) == (1, 1)
 
 
 async def test_health_and_metrics_are_open(house: House) -> None:

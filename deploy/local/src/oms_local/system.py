@@ -89,6 +89,14 @@ class System:
         """kill -9, and wait until it is gone. The supervisor starts it again; see `until_ready`."""
         await self._supervisor.kill(service)
 
+    async def stop(self, service: str) -> None:
+        """Stop a service as on deployment; it stays stopped until `start`."""
+        await self._supervisor.stop(service)
+
+    async def start(self, service: str) -> None:
+        """Start a stopped service and wait until it is ready. Raises StartFailed."""
+        await self._supervisor.start_again(service)
+
     async def until_ready(self, service: str, timeout: float = READY_TIMEOUT_S) -> None:
         """Wait for a service to answer. Raises TimeoutError."""
         await self._supervisor.until_ready(service, timeout)

@@ -30,10 +30,10 @@ service = Service(
     consumes=[
         on(OrderReleased, on_order_released),
         on(CancellationRequested, on_cancellation_requested),
-        on(NodeStockChanged, on_node_stock_changed),
+        on(NodeStockChanged, on_node_stock_changed, projection=True),
         on(StockAllocated, on_stock_allocated),
         on(StockAllocationRejected, on_stock_allocation_rejected),
-        on(SkuDefined, on_sku_defined),
+        on(SkuDefined, on_sku_defined, projection=True),
         on(WaybillAssigned, on_waybill_assigned),
         on(WaybillRefused, on_waybill_refused),
         on(WarehouseReportReceived, on_warehouse_report_received),

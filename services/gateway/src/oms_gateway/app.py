@@ -11,9 +11,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.routing import Route
 
 from oms_events.runtime import problems
+from oms_events.runtime.problems import Problem
 from oms_gateway.doors import DOORS
 from oms_gateway.gateway import Gateway
 from oms_gateway.intake import JSON
+from oms_gateway.metrics import REFUSED
 
 _DOCS = files("oms_gateway").joinpath("docs.html").read_text()
 _DOCS_HEADERS = {
@@ -30,8 +32,8 @@ def build_app(gateway: Gateway) -> FastAPI:
     app = FastAPI(title="OMS gateway", openapi_url=None, docs_url=None, redoc_url=None)
     problems.install(app)
     for door in DOORS:
-        _add(app, door.path, partial(gateway.intake.take_one, door), ["POST"])
-        _add(app, f"{door.path}:batch", partial(gateway.intake.take_many, door), ["POST"])
+        _add(app, door.path, _counting(door.name, partial(gateway.intake.take_one, door)), ["POST"])
+        _add(app, f"{door.path}:batch", _counting(door.name, partial(gateway.intake.take_many, door)), ["POST"])
     for path, endpoint in _open_to_all(gateway).items():
         _add(app, path, endpoint, ["GET"])
     _add(app, "/{path:path}", gateway.proxy.pass_on, _ALL_METHODS)
@@ -40,6 +42,19 @@ def build_app(gateway: Gateway) -> FastAPI:
 
 def _add(app: FastAPI, path: str, endpoint: Any, methods: list[str]) -> None:  # noqa: ANN401 - as Starlette types it
     app.router.routes.append(Route(path, endpoint, methods=methods))
+
+
+def _counting(door: str, endpoint: Endpoint) -> Endpoint:
+    """The endpoint, with what it turns away counted by status."""
+
+    async def counted(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except Problem as problem:
+            REFUSED.labels(door, str(problem.details.status)).inc()
+            raise
+
+    return counted
 
 
 def _open_to_all(gateway: Gateway) -> dict[str, Endpoint]:

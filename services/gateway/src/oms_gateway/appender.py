@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from oms_events.codec import Record
+from oms_events.runtime.logs import ids_of, kind_of
 from oms_events.runtime.ports import RecordSink
 from oms_events.runtime.problems import Problem
 from oms_events.runtime.telemetry import PUBLISHED
@@ -70,7 +71,7 @@ class Appender:
             if not group:
                 continue
             try:
-                ack = await self._sink.send([record for waiting in group for record in waiting.records])
+                ack = await self._sink.send(_records(group))
             except Exception as error:  # noqa: BLE001 - whatever it is, these requests are answered and the next are tried
                 self._settle(group, error)
                 continue
@@ -95,7 +96,7 @@ class Appender:
 
     def _settle(self, group: Sequence[_Waiting], error: Exception | None) -> None:
         if error is not None:
-            log.warning("append failed", requests=len(group), error=type(error).__name__)
+            log.warning("append failed", requests=len(group), error=kind_of(error), **ids_of(_records(group)))
         for waiting in group:
             self._waiting_bytes -= waiting.size
             if error is None:
@@ -106,6 +107,10 @@ class Appender:
                 waiting.durable.set_result(None)
             else:
                 waiting.durable.set_exception(_unavailable("the broker did not take it"))
+
+
+def _records(group: Sequence[_Waiting]) -> list[Record]:
+    return [record for waiting in group for record in waiting.records]
 
 
 def _unavailable(detail: str) -> Problem:

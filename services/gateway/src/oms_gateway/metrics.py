@@ -3,6 +3,7 @@
 from prometheus_client import Counter, Histogram
 
 ITEMS = Counter("oms_gateway_items_total", "Documents at the doors", ["door", "outcome"])
+REFUSED = Counter("oms_gateway_refused_total", "Requests that a door turned away as a whole", ["door", "status"])
 APPEND_SECONDS = Histogram(
     "oms_gateway_append_seconds",
     "From the wish to append until the broker has it",

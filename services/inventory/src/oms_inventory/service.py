@@ -38,8 +38,8 @@ service = Service(
         on(ShipmentDispatched, on_shipment_dispatched),
         on(ShipmentCancelled, on_shipment_cancelled),
         on(ShipmentRejected, on_shipment_rejected),
-        on(ListingMapped, on_listing_mapped),
-        on(ListingUnmapped, on_listing_unmapped),
+        on(ListingMapped, on_listing_mapped, projection=True),
+        on(ListingUnmapped, on_listing_unmapped, projection=True),
     ],
     jobs=[every(1.0, tell_changed_stock), every(5.0, serve_waiting_orders)],
     produces=[

@@ -1,4 +1,4 @@
-"""The command line every service has: serve, migrate, dead letters."""
+"""The command line every service has: serve, migrate, dead letters, offsets, rebuild."""
 
 import argparse
 import asyncio
@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oms_events.runtime import dead_letters, migrations, telemetry
+from oms_events.runtime import dead_letters, migrations, replay_cli, telemetry
 from oms_events.runtime.database import build_engine
 from oms_events.runtime.lifecycle import Runtime, serve
 from oms_events.runtime.service import Service
@@ -39,6 +39,8 @@ def _main(service: Service, folder: Path, argv: Sequence[str] | None) -> int:
     if arguments.command == "migrate":
         migrations.upgrade(folder, revision=arguments.revision)
         return 0
+    if arguments.command in replay_cli.COMMANDS:
+        return asyncio.run(replay_cli.act(service, settings, arguments))
     return asyncio.run(_dead_letters(service, settings, arguments))
 
 
@@ -70,6 +72,8 @@ def _parser(service: Service) -> argparse.ArgumentParser:
         ("discard", "give it up for good"),
     ):
         actions.add_parser(action, help=help_).add_argument("id", type=int)
+    if service.consumes:
+        replay_cli.add_commands(commands, service)
     return parser
 
 

@@ -24,6 +24,7 @@ def build_engine(settings: Settings, *, name: str) -> AsyncEngine:
         pool_size=settings.pool_size,
         max_overflow=settings.pool_size,
         pool_pre_ping=False,
+        hide_parameters=True,  # an error's text is no place for names and addresses
         connect_args={
             "timeout": 5,
             "command_timeout": 60,

@@ -28,6 +28,7 @@ _BLOCKED = text(
     """
 )
 
+_FORGET = text("delete from inbox where consumer = :consumer and event_id = any(cast(:event_ids as uuid[]))")
 _PURGE = text(
     """
     delete from inbox where ctid = any(array(
@@ -62,3 +63,8 @@ async def admit(
 async def purge(connection: AsyncConnection, *, days: int, chunk: int = 5000) -> int:
     """Forget up to `chunk` marks older than `days`; answers how many."""
     return (await connection.execute(_PURGE, {"days": days, "chunk": chunk})).rowcount
+
+
+async def forget(connection: AsyncConnection, consumer: str, event_ids: Collection[str]) -> None:
+    """Forget that these events were applied: when they come again they are applied again."""
+    await connection.execute(_FORGET, {"consumer": consumer, "event_ids": list(event_ids)})

@@ -89,6 +89,14 @@ class KafkaSource:
             # Someone else owns the partitions now and will read these records again; the inbox knows them.
             log.info("offsets not committed", group=self._group, reason=type(error).__name__)
 
+    async def behind(self) -> Mapping[Partition, int]:
+        if self._consumer is None:
+            return {}
+        # Not the client's `highwater`: it stands still while fetched records wait, so just when a consumer is stuck.
+        ends = await self._consumer.end_offsets(self._consumer.assignment())
+        positions = {tp: await self._consumer.position(tp) for tp in ends}
+        return {Partition(tp.topic, tp.partition): max(0, end - positions[tp]) for tp, end in ends.items()}
+
     async def stop(self) -> None:
         if self._consumer is not None:
             await self._consumer.stop()

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oms_events.runtime.database import Lane, build_engine
 from oms_events.runtime.kafka import KafkaSink, KafkaSource, require_topics
+from oms_events.runtime.logs import kind_of
 from oms_events.runtime.outbox import Publisher
 from oms_events.runtime.ports import RecordSink, RecordSource
 from oms_events.runtime.relay import Relay
@@ -24,6 +25,7 @@ from oms_events.runtime.service import Service
 from oms_events.runtime.settings import Settings
 from oms_events.runtime.sweeper import Sweeper
 from oms_events.runtime.transaction import transaction
+from oms_events.runtime.watch import Watch
 from oms_events.runtime.work import Work
 
 log = structlog.get_logger()
@@ -56,17 +58,21 @@ class Runtime:
         self._clock = clock
         self._sink = sink or KafkaSink(settings, client_id=f"oms-{service.name}")
         self.publisher = Publisher(self._sink, self._lane())
-        self.relay = Relay(sink=self._sink, lane=self._lane(), publisher=self.publisher, settings=settings)
+        self.relay = Relay(
+            service.name, sink=self._sink, lane=self._lane(), publisher=self.publisher, settings=settings
+        )
         # A batch runs several handlers in one transaction, so no order of locking fits all: within a process the
         # consumer and the timed work take turns, or they would meet in deadlocks.
         turn = asyncio.Lock()
         self.sweeper = Sweeper(
             service, lane=self._lane(), publisher=self.publisher, settings=settings, turn=turn, clock=clock
         )
+        self._source = source or KafkaSource(
+            settings, group=service.group, topics=[topic.name for topic in service.topics()]
+        )
         self.runner = Runner(
             service,
-            source=source
-            or KafkaSource(settings, group=service.group, topics=[topic.name for topic in service.topics()]),
+            source=self._source,
             lane=self._lane(),
             publisher=self.publisher,
             settings=settings,
@@ -144,7 +150,19 @@ class Runtime:
         if "consumer" in self.roles and self.service.consumes:
             self._consuming = self._spawn(self.runner.run())
             self._spawn(self._watch_replays())
+        self._spawn(self._watch().run())
         self._started = True
+
+    def _watch(self) -> Watch:
+        watch = Watch(self.service)
+        if "relay" in self.roles:
+            watch.loop("relay", lambda: self.relay.ticked_at)
+        if "deadlines" in self.roles:
+            watch.backlog(self.connection)
+        if self._consuming is not None:
+            watch.loop("consumer", lambda: self.runner.ticked_at)
+            watch.consumer(self._source, lambda: self.runner.in_hand)
+        return watch
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -194,7 +212,7 @@ async def _until_reachable(step: Callable[[], Awaitable[None]], what: str) -> No
         except Exception as error:
             if not is_transient(error):
                 raise
-            log.warning("waiting", what=what, error=type(error).__name__)
+            log.warning("waiting", what=what, error=kind_of(error))
             await asyncio.sleep(wait)
             continue
         return
@@ -236,6 +254,7 @@ class HttpServer:
             host=settings.http_host,
             port=settings.http_port,
             access_log=False,
+            log_config=None,  # its lines go where ours go, in our form
             log_level="warning",
             lifespan="on",
             timeout_graceful_shutdown=int(settings.drain_timeout_s),

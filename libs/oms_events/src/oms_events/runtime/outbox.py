@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from oms_events.codec import Record
 from oms_events.runtime import crash_points
 from oms_events.runtime.database import Lane
+from oms_events.runtime.logs import ids_of, kind_of
 from oms_events.runtime.ports import RecordSink
 from oms_events.runtime.retry import backoff, is_transient
 from oms_events.runtime.telemetry import PUBLISHED
@@ -180,7 +181,7 @@ class Publisher:
         self._swept.set()
 
     def _leave(self, ticket: Ticket, error: Exception) -> None:
-        log.warning("publishing left to the relay", row=ticket.row_id, error=type(error).__name__)
+        log.warning("publishing left to the relay", row=ticket.row_id, error=kind_of(error), **ids_of(ticket.records))
         self._forget([ticket.row_id])
 
     def _forget(self, row_ids: Sequence[int]) -> None:

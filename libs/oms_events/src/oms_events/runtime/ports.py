@@ -43,6 +43,11 @@ class RecordSource(Protocol):
         """Remember the next offset to read of each partition. Losing the race with a rebalance is no error."""
         ...
 
+    async def behind(self) -> Mapping[Partition, int]:
+        """How many records of each of this member's partitions `fetch` has not answered yet. Asks the broker, so not
+        for every batch. Raises KafkaError."""
+        ...
+
     async def stop(self) -> None:
         """Leave."""
         ...

@@ -26,10 +26,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from oms_events.codec import Record
 from oms_events.runtime import crash_points, outbox
 from oms_events.runtime.database import Lane
+from oms_events.runtime.logs import ids_of, kind_of
 from oms_events.runtime.outbox import Publisher
 from oms_events.runtime.ports import RecordSink
 from oms_events.runtime.retry import backoff, is_transient
 from oms_events.runtime.settings import Settings
+from oms_events.runtime.telemetry import RELAYED
 
 log = structlog.get_logger()
 
@@ -50,7 +52,8 @@ _LOCK = text("select pg_try_advisory_xact_lock(:lock_id)")
 class Relay:
     """Publishes what was left behind, until stopped."""
 
-    def __init__(self, *, sink: RecordSink, lane: Lane, publisher: Publisher, settings: Settings) -> None:
+    def __init__(self, service: str, *, sink: RecordSink, lane: Lane, publisher: Publisher, settings: Settings) -> None:
+        self._service = service
         self._sink = sink
         self._lane = lane
         self._publisher = publisher
@@ -72,7 +75,7 @@ class Relay:
             except Exception as error:
                 if not is_transient(error):
                     raise
-                log.warning("relay will try again", error=type(error).__name__)
+                log.warning("relay will try again", error=kind_of(error))
                 pause = next(waits)
             await asyncio.sleep(pause)
 
@@ -96,7 +99,9 @@ class Relay:
         published = await self._publish(rows)
         crash_points.reach("sent")
         await outbox.delete(connection, published)
-        log.info("relay published rows left behind", rows=len(published))
+        RELAYED.labels(self._service).inc(len(published))
+        told = [record for row_id, records in rows if row_id in published for record in records]
+        log.info("relay published rows left behind", rows=len(published), **ids_of(told))
         return len(rows) == _PAGE
 
     async def _publish(self, rows: Sequence[tuple[int, list[Record]]]) -> list[int]:

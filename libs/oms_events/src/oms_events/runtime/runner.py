@@ -21,6 +21,7 @@ from oms_events.registry import Event, current_type
 from oms_events.runtime import crash_points, dead_letters, inbox
 from oms_events.runtime.database import Lane
 from oms_events.runtime.dead_letters import DeadLetter, Requested
+from oms_events.runtime.logs import about, kind_of, places_of
 from oms_events.runtime.outbox import Publisher
 from oms_events.runtime.ports import Partition, RecordSource
 from oms_events.runtime.retry import backoff, is_transient
@@ -102,6 +103,8 @@ class Runner:
         self._busy_at = 0.0
         self._committed_at = 0.0
         self.ticked_at = time.monotonic()
+        self.in_hand: Sequence[Record] = ()
+        """Records fetched and not yet applied."""
 
     # --- the loop -------------------------------------------------------------------------------------------
 
@@ -117,13 +120,15 @@ class Runner:
                 except Exception as error:
                     if not is_transient(error):
                         raise
-                    log.warning("fetching will be tried again", group=self._group, error=type(error).__name__)
+                    log.warning("fetching will be tried again", group=self._group, error=kind_of(error))
                     await asyncio.sleep(next(waits))
                     continue
                 self.ticked_at = time.monotonic()
+                self.in_hand = records
                 async with self._applying:
                     if generation == self._source.generation:
                         await self.apply(records)
+                self.in_hand = ()
                 await self._commit_when_due()
                 await self._replay_when_wanted()
             await self._commit()
@@ -188,6 +193,13 @@ class Runner:
         except UnknownType:  # in structured mode only the value tells the type
             return None
         except Undecodable as error:
+            log.error(
+                "record cannot be read and becomes a dead letter",
+                group=self._group,
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+            )
             return Delivery(record, key, None, error)
         return Delivery(record, key, received) if received.event.type in self._handlers else None
 
@@ -212,7 +224,7 @@ class Runner:
         except Exception as error:
             if not is_transient(error):
                 raise
-            log.warning("offsets will be committed later", group=self._group, error=type(error).__name__)
+            log.warning("offsets will be committed later", group=self._group, error=kind_of(error))
             self._positions = positions
 
     # --- applying a batch -----------------------------------------------------------------------------------
@@ -242,8 +254,8 @@ class Runner:
             except Exception as error:  # noqa: BLE001 - the one place that judges errors
                 if not is_transient(error):
                     return error
-                RETRIES.labels(self._group, type(error).__name__).inc()
-                log.warning("batch will be tried again", group=self._group, error=dead_letters.describe(error)[0])
+                RETRIES.labels(self._group, kind_of(error)).inc()
+                log.warning("batch will be tried again", group=self._group, error=kind_of(error))
                 self.ticked_at = time.monotonic()
                 await asyncio.sleep(wait)
                 continue
@@ -303,11 +315,12 @@ class Runner:
         log.error(
             "event became a dead letter",
             group=self._group,
-            reason=reason,
+            error=kind_of(error),
+            at=places_of(error),
             topic=delivery.record.topic,
             partition=delivery.record.partition,
             offset=delivery.record.offset,
-            event_id=str(meta.id) if meta else None,
+            **(about(delivery.received) if delivery.received else {}),
         )
         letter = DeadLetter(
             delivery.record, meta.id if meta else None, meta.type if meta else None, "dead", reason, detail

@@ -36,6 +36,8 @@ class Subscription:
 
     event: type[Event]
     handle: Handler
+    projection: bool = False
+    """That the handler only keeps what the event says, the last of a key: it may be told all of it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,11 @@ class Periodic:
     run: Job
 
 
-def on(event: type[E], handle: Callable[[Batch[E], Work], Awaitable[None]]) -> Subscription:
+def on(
+    event: type[E], handle: Callable[[Batch[E], Work], Awaitable[None]], *, projection: bool = False
+) -> Subscription:
     """Subscribe to an event."""
-    return Subscription(event, handle)
+    return Subscription(event, handle, projection)
 
 
 def at(kind: str, handle: DeadlineHandler) -> Wait:

@@ -9,14 +9,15 @@ from itertools import groupby
 import structlog
 from sqlalchemy import text
 
-from oms_events.runtime import dead_letters, deadlines, inbox, outbox
+from oms_events.runtime import dead_letters, deadlines, inbox
 from oms_events.runtime.database import Lane
 from oms_events.runtime.deadlines import Deadline
+from oms_events.runtime.logs import kind_of, places_of
 from oms_events.runtime.outbox import Publisher
 from oms_events.runtime.retry import backoff, is_transient
 from oms_events.runtime.service import Periodic, Service
 from oms_events.runtime.settings import Settings
-from oms_events.runtime.telemetry import DEAD_LETTERS_OPEN, OUTBOX_AGE, OUTBOX_ROWS, RETRIES
+from oms_events.runtime.telemetry import RETRIES
 from oms_events.runtime.transaction import transaction
 from oms_events.runtime.work import Work
 
@@ -26,7 +27,6 @@ _PAGE = 500
 _PUT_OFF = timedelta(minutes=5)
 """How long a deadline waits whose handler fails for a reason that does not pass by itself."""
 _PURGE_INTERVAL_S = 600.0
-_GAUGE_INTERVAL_S = 5.0
 _ONE_AT_A_TIME = text("select pg_try_advisory_xact_lock(hashtext(:name))")
 
 
@@ -59,7 +59,6 @@ class Sweeper:
             for job in self._service.jobs:
                 tasks.create_task(self._repeat(job.interval_s, lambda job=job: self.run_job(job)))  # type: ignore[misc]
             tasks.create_task(self._repeat(_PURGE_INTERVAL_S, self._purge))
-            tasks.create_task(self._repeat(_GAUGE_INTERVAL_S, self._gauges))
 
     async def fire_due(self) -> list[str]:
         """Call the handlers of all deadlines that are over; answers why some were put off.
@@ -104,7 +103,9 @@ class Sweeper:
                 if is_transient(error) or not taken:
                     raise
                 put_off.append(dead_letters.describe(error)[0])
-                log.error("deadline put off", kind=taken[0].kind, key=taken[0].key, error=put_off[-1])
+                log.error(
+                    "deadline put off", kind=taken[0].kind, key=taken[0].key, error=kind_of(error), at=places_of(error)
+                )
                 async with self._transaction() as work:
                     work.schedule(taken[0].kind, taken[0].key, work.now + _PUT_OFF)
             if not taken:
@@ -129,20 +130,16 @@ class Sweeper:
                     await step()
                 waits, pause = backoff(), interval_s
             except Exception as error:  # noqa: BLE001 - a failing job must not stop the others
-                reason = dead_letters.describe(error)[0]
-                RETRIES.labels(self._service.name, type(error).__name__).inc()
-                log.log(30 if is_transient(error) else 40, "timed work will be tried again", error=reason)
+                RETRIES.labels(self._service.name, kind_of(error)).inc()
+                log.log(
+                    30 if is_transient(error) else 40,
+                    "timed work will be tried again",
+                    error=kind_of(error),
+                    at=places_of(error),
+                )
                 pause = next(waits)
             await asyncio.sleep(pause)
 
     async def _purge(self) -> None:
         async with self._lane.begin() as connection:
             await inbox.purge(connection, days=self._settings.inbox_retention_days)
-
-    async def _gauges(self) -> None:
-        async with self._lane.begin() as connection:
-            rows, age_s = await outbox.backlog(connection)
-            letters = await dead_letters.open_count(connection)
-        OUTBOX_ROWS.labels(self._service.name).set(rows)
-        OUTBOX_AGE.labels(self._service.name).set(age_s)
-        DEAD_LETTERS_OPEN.labels(self._service.name).set(letters)

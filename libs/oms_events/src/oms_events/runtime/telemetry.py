@@ -1,13 +1,10 @@
 """Logs, metrics and traces. Names of metrics and attributes live here and nowhere else."""
 
-import logging
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-import structlog
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -18,6 +15,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from oms_events.envelope import Batch
 from oms_events.registry import Event
+from oms_events.runtime import logs
 
 RECORDS = Counter("oms_consumer_records_total", "Records taken from Kafka", ["group", "type", "outcome"])
 BATCH_SIZE = Histogram(
@@ -38,9 +36,17 @@ EVENT_AGE = Histogram(
     ["group"],
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 600),
 )
+LAG = Gauge(
+    "oms_consumer_lag_records", "Records not yet applied, of the partitions this process reads", ["group", "topic"]
+)
+OLDEST = Gauge(
+    "oms_consumer_oldest_seconds", "Age of the oldest record not yet applied, 0 when there is none", ["group"]
+)
+LOOP_SILENT = Gauge("oms_loop_silent_seconds", "Since a loop last came round, at the last look", ["service", "loop"])
 RETRIES = Counter("oms_retries_total", "Attempts that failed and are repeated", ["group", "error"])
 DEAD_LETTERS_OPEN = Gauge("oms_dead_letters_open", "Dead and parked letters that wait for somebody", ["service"])
 PUBLISHED = Counter("oms_published_total", "Records acknowledged by the broker", ["topic"])
+RELAYED = Counter("oms_relay_rows_total", "Outbox rows that the relay had to publish", ["service"])
 OUTBOX_ROWS = Gauge("oms_outbox_rows", "Outbox rows not yet published", ["service"])
 OUTBOX_AGE = Gauge("oms_outbox_oldest_seconds", "Age of the oldest unpublished outbox row", ["service"])
 
@@ -49,23 +55,7 @@ _propagator = TraceContextTextMapPropagator()
 
 def configure(service: str, *, level: str, log_format: Literal["console", "json"]) -> None:
     """Set up structured logs on standard error, and traces when an OTLP endpoint is named in the environment."""
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    structlog.contextvars.bind_contextvars(service=service)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    logs.configure(service, level=level, log_format=log_format)
     if tracing():
         provider = TracerProvider(resource=Resource.create({SERVICE_NAME: f"oms-{service}"}))
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -381,6 +381,9 @@ class MemorySource:
         # What belongs to someone else by now is not ours to commit.
         self._group.committed.update({p: next_ for p, next_ in offsets.items() if p in self.positions})
 
+    async def behind(self) -> Mapping[Partition, int]:
+        return {partition: len(self._broker.log_of(partition)) - at for partition, at in self.positions.items()}
+
     async def stop(self) -> None:
         self.idle = False
         await self._group.leave(self)
