@@ -4,10 +4,12 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,13 +18,14 @@ import httpx
 from oms_events import registry
 from oms_events.runtime.settings import ROLES
 from oms_local import probes, provision
+from oms_local.detour import Detour
 from oms_local.errors import LaunchError
 from oms_local.platform import acquire
-from oms_local.ports import Ports
+from oms_local.ports import LOCALHOST, Ports
 from oms_local.process import Program, run
 from oms_local.profile import Profile
 from oms_local.run_folder import RunFolder, write_private
-from oms_local.servers import Platform, Way
+from oms_local.servers import Platform, PostgresServer, Way
 from oms_local.supervisor import READY_TIMEOUT_S, Report, Supervisor
 from oms_local.topology import GATEWAY, SERVICES, Service, draw_urls, start_order
 
@@ -45,6 +48,12 @@ class Options:
     partitions: int = 4
     log_level: str = "INFO"
     log_format: str = "console"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """More for the environment of every service."""
+    detours: Mapping[str, Detour] = field(default_factory=dict)
+    """By service: the ways it takes to broker and database, where the caller stands in between."""
+    database_port: int | None = None
+    """Where the database listens; a free port unless given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +89,17 @@ class System:
         """Present processes by name, broker and database included where they run here."""
         return self.platform.pids() | self._supervisor.pids()
 
-    async def kill(self, service: str) -> None:
-        """kill -9, and wait until it is gone. The supervisor starts it again; see `until_ready`."""
-        await self._supervisor.kill(service)
+    async def kill(self, service: str, with_signal: signal.Signals = signal.SIGKILL) -> None:
+        """kill -9, or another signal that ends it; wait until it is gone. It is started again; see `until_ready`."""
+        await self._supervisor.kill(service, with_signal)
+
+    def change(self, service: str, environment: Mapping[str, str], *, once: bool = False) -> None:
+        """Start a service with this environment on top of its own from its next start on, or only at that one."""
+        self._supervisor.change(service, environment, once=once)
+
+    def held_down(self, service: str) -> AbstractAsyncContextManager[None]:
+        """Stop a service in good order, and start it again only at the end of the block; see `until_ready`."""
+        return self._supervisor.held_down(service)
 
     async def until_ready(self, service: str, timeout: float = READY_TIMEOUT_S) -> None:
         """Wait for a service to answer. Raises TimeoutError."""
@@ -107,6 +124,8 @@ async def running_system(options: Options, report: Report = print) -> AsyncItera
                 cache_dir=options.cache_dir,
                 way=options.way,
                 report=report,
+                detours=options.detours,
+                database_port=options.database_port,
             )
         )
         plan = _Plan.draw(options, platform, folder)
@@ -136,19 +155,21 @@ class _Plan:
 
     @classmethod
     def draw(cls, options: Options, platform: Platform, folder: RunFolder) -> "_Plan":
-        urls = draw_urls(options.services, Ports(), prefer=options.profile is Profile.RUN)
+        urls = draw_urls(options.services, Ports(), prefer=options.profile.prefers_ports)
         databases = [service.database for service in options.services if service.has_database]
         return cls(options, platform, folder, urls, {name: folder.secret(name) for name in databases})
 
     @property
     def database_urls(self) -> dict[str, str]:
         return {
-            service.name: self.platform.postgres.login(
-                service.database, self.passwords[service.database]
-            ).sqlalchemy_url(service.database)
+            service.name: self._login(service).sqlalchemy_url(service.database)
             for service in self.options.services
             if service.has_database
         }
+
+    def _login(self, service: Service, detour: Detour | None = None) -> PostgresServer:
+        login = self.platform.postgres.login(service.database, self.passwords[service.database])
+        return login if detour is None else replace(login, port=detour.database_port)
 
     @property
     def keys_file(self) -> Path:
@@ -157,8 +178,9 @@ class _Plan:
     def environment(self, service: Service) -> dict[str, str]:
         """All that tells a service where it is and what it may reach."""
         address = urlsplit(self.urls[service.name])
+        detour = self.options.detours.get(service.name)
         environment = {
-            "OMS_KAFKA_BOOTSTRAP": self.platform.bootstrap,
+            "OMS_KAFKA_BOOTSTRAP": f"{LOCALHOST}:{detour.broker_port}" if detour else self.platform.bootstrap,
             "OMS_POSTGRES_URL": "",  # the administrator's login, where we were given one, is not for services
             "OMS_HTTP_HOST": str(address.hostname),
             "OMS_HTTP_PORT": str(address.port),
@@ -166,9 +188,10 @@ class _Plan:
             "OMS_INSTANCE": f"{service.name}-0",
             "OMS_LOG_LEVEL": self.options.log_level,
             "OMS_LOG_FORMAT": self.options.log_format,
+            **self.options.environment,
         }
         if service.has_database:
-            environment["OMS_DATABASE_URL"] = self.database_urls[service.name]
+            environment["OMS_DATABASE_URL"] = self._login(service, detour).sqlalchemy_url(service.database)
         for need in set(service.needs) & set(self.urls):
             environment[f"OMS_{need.upper()}_URL"] = self.urls[need]
         if service.name == GATEWAY:
