@@ -1,0 +1,37 @@
+"""`python -m tests.chaos [--seed N] [--faults N] [--limit N] [--json PATH]`: a campaign of faults, and its result."""
+
+import argparse
+import asyncio
+import json
+import secrets
+import sys
+from pathlib import Path
+
+from . import campaign
+
+
+def main() -> int:
+    """Exit codes: 0 everything held, 1 something did not."""
+    options = _parser().parse_args()
+    plan = campaign.Plan(options.seed, options.faults, options.limit)
+    outcome = asyncio.run(campaign.run(plan))
+    document = outcome.document()
+    if options.json:
+        options.json.write_text(json.dumps(document, indent=2) + "\n")
+    for violation in outcome.violations:
+        print(violation)
+    print(json.dumps({name: value for name, value in document.items() if not isinstance(value, list)}, indent=2))
+    return 0 if outcome.sound else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="draws the faults")
+    parser.add_argument("--faults", type=int, default=30, help="how many")
+    parser.add_argument("--limit", type=int, default=1_500, help="orders of the book to play")
+    parser.add_argument("--json", type=Path, help="write the result there")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
