@@ -2,30 +2,36 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from random import Random
 from signal import SIGTERM
-from typing import BinaryIO
+from typing import get_args
 
 import asyncpg
 
-from . import next_version
+from oms_events.runtime.crash_points import Point
+
+from . import clock, next_version, small_disk
 from .broker import double_partitions, offsets_to_the_beginning
 from .rig import AWAY_S, BROKER, CONSUMERS, DATABASE, EVERY_SERVICE, RETURN_TIMEOUT_S, Rig
 
 SLOW_S = 0.2
 RESETS = 4
 CRASH_TIMEOUT_S = 60.0
+CLOCK_TOLERANCE_S = 10.0
 CLOCK_STEPS_S = (-3600, -90, 90, 3600)
 BUSY_TOPICS = ("oms.orders.order.v1", "oms.inventory.reservation.v1", "oms.intake.channel-order.v1")
 ROLL_ORDER = ("inventory", "fulfilment", "logistics", "catalog", "gateway", "orders")
 """Who only reads what changes comes before who writes it."""
-_BLOCK = 4096
 
 Inject = Callable[[Rig, str, Random], Awaitable[None]]
+
+
+class NotStruck(Exception):
+    """A fault could not be injected: the campaign would claim what it did not do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,43 +143,41 @@ async def forget_database_connections(rig: Rig, service: str, _: Random) -> None
 
 async def fill_disk(rig: Rig, _target: str, _: Random) -> None:
     """The broker's disk is full; then somebody makes room. The broker may die of it; the supervisor restarts it."""
-    ballast = rig.broker_data / "ballast"
-    with ballast.open("wb") as file:
-        _fill(file)
-    try:
+    with small_disk.full(rig.broker_data):
         await asyncio.sleep(AWAY_S)
-    finally:
-        ballast.unlink()
-
-
-def _fill(file: BinaryIO) -> None:
-    """Take every block that is free, in smaller and smaller pieces."""
-    size, end = 64 * 1024 * 1024, 0
-    while size >= _BLOCK:
-        try:
-            os.posix_fallocate(file.fileno(), end, size)
-        except OSError:
-            size //= 2
-        else:
-            end += size
 
 
 async def step_clock(rig: Rig, service: str, dice: Random) -> None:
     """The clock of one process jumps by minutes, forwards or back, and later returns."""
-    await rig.step_clock(service, dice.choice(CLOCK_STEPS_S))
-    await asyncio.sleep(AWAY_S)
-    await rig.step_clock(service, 0)
-
-
-async def crash_at(rig: Rig, service: str, dice: Random, point: str) -> None:
-    """The process dies at one point between work, database and broker, after passing it a few times."""
-    rig.system.change(service, {"OMS_CRASH_AT": f"{point}:{dice.randint(1, 4)}"}, once=True)
+    file = rig.folder / f"clock-{service}"
+    rig.system.change(service, clock.faked_by(file), once=True)
     await rig.system.kill(service, SIGTERM)
     await rig.system.until_ready(service, RETURN_TIMEOUT_S)
-    armed = rig.pid(service)
+    seconds = dice.choice(CLOCK_STEPS_S)
+    clock.step(file, seconds)
+    await asyncio.sleep(AWAY_S)
+    told = await rig.time_of_day(service)
+    if abs((told - datetime.now(UTC)).total_seconds() - seconds) > CLOCK_TOLERANCE_S:
+        raise NotStruck(f"{service} says it is {told}: its clock was not stepped by {seconds} s")
+    clock.step(file, 0)
+    await asyncio.sleep(clock.SEEN_AFTER_S)
+    await rig.system.kill(service, SIGTERM)
+
+
+async def crash_at(rig: Rig, service: str, dice: Random, point: Point) -> None:
+    """The process dies at one point between work, database and broker, after passing it a few times."""
+    rig.system.change(service, {"OMS_CRASH_AT": f"{point}:{dice.randint(1, 3)}"}, once=True)
+    before = rig.pid(service)
+    await rig.system.kill(service, SIGTERM)
     async with asyncio.timeout(CRASH_TIMEOUT_S):
-        while rig.system.pids().get(service) == armed:
-            await asyncio.sleep(0.1)
+        armed = await _until_other_process(rig, service, before)
+        await _until_other_process(rig, service, armed)
+
+
+async def _until_other_process(rig: Rig, service: str, than: int) -> int:
+    while (pid := rig.system.pids().get(service, than)) == than:  # noqa: ASYNC110 - the supervisor tells no event
+        await asyncio.sleep(0.05)
+    return pid
 
 
 async def reset_group(rig: Rig, service: str, _: Random) -> None:
@@ -208,7 +212,7 @@ async def _administrator(rig: Rig, service: str) -> AsyncIterator[asyncpg.Connec
 
 
 def _crashes() -> Iterator[Kind]:
-    for point in ("handled", "committed", "sent", "marked", "offsets"):
+    for point in get_args(Point):
         yield Kind(f"crash when {point}", CONSUMERS, partial(crash_at, point=point))
 
 

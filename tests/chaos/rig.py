@@ -6,8 +6,11 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+import httpx
 import psutil
 
 from oms_local import probes
@@ -19,6 +22,7 @@ from oms_local.supervisor import Report
 from oms_local.system import Options, System, running_system
 from oms_local.topology import GATEWAY, SERVICES
 
+from . import small_disk
 from .proxy import Line
 
 SESSION_S = 6.0
@@ -49,7 +53,7 @@ class Rig:
     @property
     def broker_data(self) -> Path:
         """The broker's folder."""
-        return self.folder / "kafka"
+        return self.folder / BROKER
 
     def pid(self, name: str) -> int:
         """The present process of a service or server."""
@@ -83,6 +87,12 @@ class Rig:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.resume()
 
+    async def time_of_day(self, service: str) -> datetime:
+        """What a service's own clock says: every answer of its server is dated."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.get(f"{self.system.urls[service]}/livez", timeout=5)
+        return parsedate_to_datetime(answer.headers["date"])
+
     async def until_servers_answer(self, timeout: float = RETURN_TIMEOUT_S) -> None:
         """Wait for broker and database. Raises TimeoutError."""
         await probes.until(probes.kafka_answers(self.system.bootstrap), timeout)
@@ -112,6 +122,7 @@ async def running_rig(folder: Path, cache: Path, report: Report) -> AsyncIterato
         database_port=database_port,
     )
     async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(small_disk.mounted(folder / BROKER))
         for line in (*broker_lines.values(), *database_lines.values()):
             await stack.enter_async_context(line)
         system = await stack.enter_async_context(running_system(options, report))

@@ -1,0 +1,40 @@
+"""A clock of its own for one service process, by libfaketime: it can be set while the process runs.
+
+Only the time of day is faked. The monotonic clock stays true, as it does when an operator or NTP steps a machine.
+"""
+
+from collections.abc import Mapping
+from importlib.metadata import distribution
+from pathlib import Path
+
+SEEN_AFTER_S = 1.0
+"""A step is seen within this time: the library reads its file so often."""
+
+_LIBRARY = "libfaketime.so.1"
+
+
+def faked_by(file: Path) -> Mapping[str, str]:
+    """The environment of a process whose clock `file` steps. Raises LookupError without the library."""
+    step(file, 0)
+    return {
+        "LD_PRELOAD": str(_library()),
+        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_CACHE_DURATION": f"{SEEN_AFTER_S:g}",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+def step(file: Path, seconds: int) -> None:
+    """Set the clock so many seconds before or after the true time."""
+    unfinished = file.with_suffix(".unfinished")
+    unfinished.write_text(f"{seconds:+d}\n")
+    unfinished.replace(file)
+
+
+def _library() -> Path:
+    """Found by the package's metadata: importing it would fake the clock of this process."""
+    package = distribution("libfaketime")
+    for file in package.files or ():
+        if file.name == _LIBRARY:
+            return Path(str(file.locate()))
+    raise LookupError(f"the package libfaketime brings no {_LIBRARY} for this machine")

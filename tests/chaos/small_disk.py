@@ -1,0 +1,54 @@
+"""A disk that can be full: a memory file system of a fixed size for one folder."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from oms_local.process import CommandFailed, run
+
+SIZE_MB = 1024
+_BLOCK = 4096
+
+
+class NoDisk(Exception):
+    """This account may not mount a file system here."""
+
+
+@contextlib.asynccontextmanager
+async def mounted(folder: Path) -> AsyncIterator[None]:
+    """A disk of its own for `folder` until the end of the block. Raises NoDisk."""
+    folder.mkdir()  # noqa: ASYNC240 - one call at the start
+    try:
+        await run(["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "oms-faults", str(folder)])
+    except (CommandFailed, FileNotFoundError) as failure:
+        raise NoDisk(str(failure)) from None
+    try:
+        yield
+    finally:
+        await run(["umount", "--lazy", str(folder)])
+
+
+@contextlib.contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """Every free block of the folder's disk is taken until the end of the block."""
+    ballast = folder / "ballast"
+    with ballast.open("wb") as file:
+        _fill(file)
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
+def _fill(file: BinaryIO) -> None:
+    """Take what is free, in smaller and smaller pieces."""
+    size, end = 64 * 1024 * 1024, 0
+    while size >= _BLOCK:
+        try:
+            os.posix_fallocate(file.fileno(), end, size)
+        except OSError:
+            size //= 2
+        else:
+            end += size
