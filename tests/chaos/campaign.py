@@ -1,6 +1,7 @@
 """One campaign: a system, a load, one fault after the other, and at the end the audit."""
 
 import asyncio
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +43,8 @@ class Plan:
     faults: int = 30
     orders: int = 1_500
     kinds: Sequence[Kind] = KINDS
+    logs: Path | None = None
+    """Where the logs of all processes are kept; they are thrown away otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,12 @@ async def run(plan: Plan, *, cache: Path = ROOT / ".cache", report: Report = pri
     report(f"seed {plan.seed}: {plan.faults} faults, {plan.orders:,} orders")
     began = time.monotonic()
     with throw_away_folder() as folder:
-        async with running_rig(folder.path, cache, report) as rig:
-            outcome = await _Campaign(plan, rig, report).play(planned)
+        try:
+            async with running_rig(folder.path, cache, report) as rig:
+                outcome = await _Campaign(plan, rig, report).play(planned)
+        finally:
+            if plan.logs is not None:
+                shutil.copytree(folder.logs, plan.logs, dirs_exist_ok=True)
     outcome.duration_s = round(time.monotonic() - began, 1)
     return outcome
 

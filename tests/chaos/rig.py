@@ -117,6 +117,7 @@ async def running_rig(folder: Path, cache: Path, report: Report) -> AsyncIterato
         profile=Profile.FAULTS,
         way=Way.LOCAL,
         log_level="WARNING",
+        on_console=False,
         environment=_ENVIRONMENT,
         detours=detours,
         database_port=database_port,

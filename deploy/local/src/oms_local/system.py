@@ -48,6 +48,8 @@ class Options:
     partitions: int = 4
     log_level: str = "INFO"
     log_format: str = "console"
+    on_console: bool = True
+    """Whether the services' logs go to the console, too."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """More for the environment of every service."""
     detours: Mapping[str, Detour] = field(default_factory=dict)
@@ -205,6 +207,7 @@ class _Plan:
             [_script(service), "serve"],
             ready=probes.http_ready(http, f"{self.urls[service.name]}/readyz"),
             env=self.environment(service),
+            on_console=self.options.on_console,
         )
 
 

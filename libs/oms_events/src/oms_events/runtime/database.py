@@ -3,25 +3,50 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from oms_events.runtime.settings import Settings
 
+ANSWER_S = 20
+"""How long a statement may take. Longer, and its connection counts as dead: nobody tells us of one that a firewall
+forgot."""
+IDLE_IN_TRANSACTION_S = 20
+"""How long the server keeps the transaction, and the locks, of a client that it no longer hears."""
+
 
 def build_engine(settings: Settings, *, name: str) -> AsyncEngine:
     """An engine for one process. JIT is off: compiling a plan costs more than any statement here takes."""
-    return create_async_engine(
+    engine = create_async_engine(
         settings.database_url.get_secret_value(),
         pool_size=settings.pool_size,
         max_overflow=settings.pool_size,
         pool_pre_ping=False,
         connect_args={
             "timeout": 5,
-            "command_timeout": 60,
-            "server_settings": {"application_name": name, "jit": "off", "timezone": "UTC"},
+            "command_timeout": ANSWER_S,
+            "server_settings": {
+                "application_name": name,
+                "jit": "off",
+                "timezone": "UTC",
+                "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S}s",
+                "tcp_keepalives_idle": "10",
+                "tcp_keepalives_interval": "5",
+                "tcp_keepalives_count": "2",
+            },
         },
     )
+    event.listen(engine.sync_engine, "handle_error", _give_up_what_never_answers)
+    return engine
+
+
+def _give_up_what_never_answers(context: ExceptionContext) -> None:
+    """After a statement that was not answered in time a rollback would wait for its answer, too, and for ever. So
+    the connection is thrown away, and all of its age with it."""
+    if isinstance(context.original_exception, TimeoutError):
+        context.is_disconnect = True
 
 
 class Lane:
