@@ -38,15 +38,15 @@ def build_engine(settings: Settings, *, name: str) -> AsyncEngine:
             },
         },
     )
-    event.listen(engine.sync_engine, "handle_error", _give_up_what_never_answers)
+    event.listen(engine.sync_engine, "handle_error", _distrust_the_pool)
     return engine
 
 
-def _give_up_what_never_answers(context: ExceptionContext) -> None:
-    """After a statement that was not answered in time a rollback would wait for its answer, too, and for ever. So
-    the connection is thrown away, and all of its age with it."""
+def _distrust_the_pool(context: ExceptionContext) -> None:
+    """One connection that no longer answers is thrown away by itself; those opened before it died are as likely dead,
+    and each would cost another wait."""
     if isinstance(context.original_exception, TimeoutError):
-        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = True
 
 
 class Lane:
