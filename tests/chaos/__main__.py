@@ -32,8 +32,8 @@ def main() -> int:
     document = outcome.document()
     if options.json:
         options.json.write_text(json.dumps(document, indent=2) + "\n")
-    for violation in outcome.violations:
-        print(violation)
+    for problem in (*outcome.failures, *outcome.violations):
+        print(problem)
     print(json.dumps({name: value for name, value in document.items() if not isinstance(value, list)}, indent=2))
     return 0 if outcome.sound else 1
 

@@ -13,12 +13,12 @@ from signal import SIGTERM
 from oms_local.run_folder import throw_away_folder
 from oms_sample.book import Book
 from oms_sample.cli import SLICE
-from oms_sample.client import Doors
+from oms_sample.client import Doors, Refused, Unavailable
 from oms_sample.endpoints import Endpoints
 from oms_sample.play import Settings, Stage, prepare
 
 from . import auditor, invariants, schedule
-from .faults import KINDS, Kind
+from .faults import KINDS, Kind, NotStruck
 from .invariants import Violation
 from .load import Portions
 from .recovery import NotRecovered, Promised, until_recovered
@@ -67,6 +67,8 @@ class Outcome:
     faults: list[Struck] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     manual_steps: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    """Why the campaign itself did not do what was planned."""
     orders_by_state: Mapping[str, int] = field(default_factory=dict)
     events: int = 0
     duration_s: float = 0.0
@@ -74,7 +76,7 @@ class Outcome:
 
     @property
     def sound(self) -> bool:
-        return not (self.violations or self.manual_steps or self.stalled)
+        return not (self.violations or self.manual_steps or self.failures or self.stalled)
 
     def count(self, harm: str) -> int:
         return sum(violation.harm == harm for violation in self.violations)
@@ -95,6 +97,7 @@ class Outcome:
             "unsound": self.count("unsound"),
             "manual_steps": len(self.manual_steps),
             "manual_steps_taken": self.manual_steps,
+            "failures": self.failures,
             "violations": [str(violation) for violation in self.violations],
             "orders_by_state": self.orders_by_state,
             "recovery_s_max": max((fault.recovery_s for fault in self.faults), default=0.0),
@@ -133,7 +136,10 @@ class _Campaign:
         async with Doors(Endpoints.of(self._rig.system), PATIENCE_S) as doors:
             settings = Settings(seed=self._plan.seed, batch=BATCH)
             stage = await prepare(doors, Book(SLICE, self._plan.orders), settings, self._report, pace)
-            await self._side_by_side(stage, pace, planned)
+            try:
+                await self._side_by_side(stage, pace, planned)
+            except* (Refused, Unavailable) as group:
+                self._outcome.failures += [f"the players gave up: {one}" for one in group.exceptions]
         await self._audit(stage)
         return self._outcome
 
@@ -150,7 +156,10 @@ class _Campaign:
     async def _strike(self, number: int, fault: schedule.Planned) -> None:
         at = time.monotonic()
         self._report(f"{number:>3} {fault.kind.name}: {fault.target}")
-        await fault.kind.inject(self._rig, fault.target, Random(fault.seed))
+        try:
+            await fault.kind.inject(self._rig, fault.target, Random(fault.seed))
+        except (NotStruck, TimeoutError) as failure:
+            self._outcome.failures.append(f"{fault.kind.name} of {fault.target} did not strike: {failure!r}")
         ended = time.monotonic()
         recovery_s = await self._recover()
         struck = Struck(
