@@ -18,7 +18,7 @@ from oms_sample.endpoints import Endpoints
 from oms_sample.play import Settings, Stage, prepare
 
 from . import auditor, invariants, schedule
-from .faults import KINDS, Kind, NotStruck
+from .faults import KINDS, Kind, NotStruck, fill_disk
 from .invariants import Violation
 from .load import Portions
 from .recovery import NotRecovered, Promised, until_recovered
@@ -69,6 +69,8 @@ class Outcome:
     manual_steps: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     """Why the campaign itself did not do what was planned."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Kinds that could not be tried on this machine, and why."""
     orders_by_state: Mapping[str, int] = field(default_factory=dict)
     events: int = 0
     duration_s: float = 0.0
@@ -90,6 +92,7 @@ class Outcome:
             "events": self.events,
             "faults": [asdict(fault) for fault in self.faults],
             "faults_by_kind": dict(sorted(Counter(fault.kind for fault in self.faults).items())),
+            "kinds_left_out": self.left_out,
             "lost": self.count("lost"),
             "doubled": self.count("doubled"),
             "oversold": self.count("oversold"),
@@ -107,18 +110,29 @@ class Outcome:
 
 async def run(plan: Plan, *, cache: Path = ROOT / ".cache", report: Report = print) -> Outcome:
     """Play a plan on a system of its own. Raises LaunchError, and what the players raise when the doors stay shut."""
-    planned = schedule.draw(plan.seed, plan.faults, plan.kinds)
+    kinds, left_out = _possible(plan.kinds)
+    planned = schedule.draw(plan.seed, plan.faults, kinds)
     report(f"seed {plan.seed}: {plan.faults} faults, {plan.orders:,} orders")
+    for kind, why in left_out.items():
+        report(f"NOT TRIED: {kind}: {why}")
+    disk = any(fault.kind.inject is fill_disk for fault in planned)
     began = time.monotonic()
     with throw_away_folder() as folder:
         try:
-            async with running_rig(folder.path, cache, report) as rig:
+            async with running_rig(folder.path, cache, report, small=disk) as rig:
                 outcome = await _Campaign(plan, rig, report).play(planned)
         finally:
             if plan.logs is not None:
                 shutil.copytree(folder.logs, plan.logs, dirs_exist_ok=True)
+    outcome.left_out = left_out
     outcome.duration_s = round(time.monotonic() - began, 1)
     return outcome
+
+
+def _possible(kinds: Sequence[Kind]) -> tuple[list[Kind], dict[str, str]]:
+    """The kinds that can be injected on this machine, and why the others cannot."""
+    left_out = {kind.name: why for kind in kinds if (why := kind.obstacle()) is not None}
+    return [kind for kind in kinds if kind.name not in left_out], left_out
 
 
 class _Campaign:

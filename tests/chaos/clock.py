@@ -3,8 +3,10 @@
 Only the time of day is faked. The monotonic clock stays true, as it does when an operator or NTP steps a machine.
 """
 
+import subprocess
+import sys
 from collections.abc import Mapping
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 SEEN_AFTER_S = 1.0
@@ -31,9 +33,25 @@ def step(file: Path, seconds: int) -> None:
     unfinished.replace(file)
 
 
+def obstacle() -> str | None:
+    """Why no clock can be stepped here, or None."""
+    try:
+        library = _library()
+    except LookupError as missing:
+        return str(missing)
+    # Marked as fit for every machine, the package brings the library of one.
+    loaded = subprocess.run(
+        [sys.executable, "-c", ""], env={"LD_PRELOAD": str(library)}, capture_output=True, text=True, check=False
+    )
+    return loaded.stderr.strip() or None
+
+
 def _library() -> Path:
     """Found by the package's metadata: importing it would fake the clock of this process."""
-    package = distribution("libfaketime")
+    try:
+        package = distribution("libfaketime")
+    except PackageNotFoundError:
+        raise LookupError("the package libfaketime is not installed") from None
     for file in package.files or ():
         if file.name == _LIBRARY:
             return Path(str(file.locate()))

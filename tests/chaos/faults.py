@@ -43,6 +43,8 @@ class Kind:
     inject: Inject
     once: bool = False
     """It changes the system for good, so it can strike only once in a run."""
+    obstacle: Callable[[], str | None] = lambda: None
+    """Why it cannot be injected on this machine, or None."""
 
 
 async def kill_service(rig: Rig, service: str, _: Random) -> None:
@@ -225,7 +227,7 @@ KINDS = (
     Kind("broker slow", EVERY_SERVICE, slow_broker),
     Kind("broker cut off", EVERY_SERVICE, cut_from_broker),
     Kind("broker connections forgotten", CONSUMERS, forget_broker_connections),
-    Kind("broker disk full", (BROKER,), fill_disk),
+    Kind("broker disk full", (BROKER,), fill_disk, obstacle=small_disk.obstacle),
     Kind("database killed", (DATABASE,), kill_database),
     Kind("database frozen", (DATABASE,), freeze_database),
     Kind("database slow", CONSUMERS, slow_database),
@@ -234,7 +236,7 @@ KINDS = (
     Kind("database sessions ended", CONSUMERS, terminate_backends),
     Kind("database locked", CONSUMERS, lock_tables),
     Kind("connections reset", EVERY_SERVICE, reset_connections),
-    Kind("clock stepped", CONSUMERS, step_clock),
+    Kind("clock stepped", CONSUMERS, step_clock, obstacle=clock.obstacle),
     *_crashes(),
     Kind("consumer group reset", CONSUMERS, reset_group),
     Kind("partitions added", BUSY_TOPICS, add_partitions, once=True),

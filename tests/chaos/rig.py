@@ -104,8 +104,8 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def running_rig(folder: Path, cache: Path, report: Report) -> AsyncIterator[Rig]:
-    """Start everything on free ports with its data in `folder`. Raises LaunchError."""
+async def running_rig(folder: Path, cache: Path, report: Report, *, small: bool) -> AsyncIterator[Rig]:
+    """Start everything on free ports with its data in `folder`, the broker's on a `small` disk. Raises LaunchError."""
     ports = Ports()
     database_port = ports.draw()
     detours = {name: Detour(ports.draw(), ports.draw(), ports.draw()) for name in EVERY_SERVICE}
@@ -123,7 +123,8 @@ async def running_rig(folder: Path, cache: Path, report: Report) -> AsyncIterato
         database_port=database_port,
     )
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(small_disk.mounted(folder / BROKER))
+        if small:
+            await stack.enter_async_context(small_disk.mounted(folder / BROKER))
         for line in (*broker_lines.values(), *database_lines.values()):
             await stack.enter_async_context(line)
         system = await stack.enter_async_context(running_system(options, report))

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +18,16 @@ _CLONE_NEWNS = 0x00020000
 
 class NoDisk(Exception):
     """This account may not mount a file system here."""
+
+
+def obstacle() -> str | None:
+    """Why no disk of its own can be had here, or None."""
+    trial = ["unshare", "--mount", "mount", "-t", "tmpfs", "oms-faults", "/mnt"]
+    try:
+        tried = subprocess.run(trial, capture_output=True, text=True, check=False)
+    except FileNotFoundError as missing:
+        return str(missing)
+    return tried.stderr.strip() or None
 
 
 @contextlib.asynccontextmanager
