@@ -13,11 +13,16 @@ LIMIT ?=
 RATE ?= max
 EXIT ?=
 SUMMARY ?=
-# Knob of `make bench`
+# Knob of `make bench` and `make chaos`
 JSON ?=
+# Knobs of `make chaos`
+SEED ?=
+FAULTS ?= 30
+KINDS ?=
+LOGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run down clean test test-fast check format lint types arch contracts openapi bench
+.PHONY: help install run down clean test test-fast check format lint types arch contracts openapi bench chaos
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -77,3 +82,7 @@ openapi: install ## write the services' HTTP APIs to contracts/openapi
 
 bench: install ## measure speed and memory (JSON=path for figures as JSON)
 	@$(BIN)/python -m bench.run $(if $(JSON),--json $(JSON))
+
+chaos: install ## one fault after the other under load, and an audit (SEED=, FAULTS=, LIMIT=, KINDS=, LOGS=, JSON=)
+	@exec $(BIN)/python -m tests.chaos --faults $(FAULTS) $(if $(SEED),--seed $(SEED)) $(if $(LIMIT),--limit $(LIMIT)) \
+	  $(if $(KINDS),--kinds "$(KINDS)") $(if $(LOGS),--logs $(LOGS)) $(if $(JSON),--json $(JSON))

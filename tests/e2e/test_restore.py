@@ -206,15 +206,16 @@ async def back_up_in_the_middle(system: System, folder: Path) -> None:
 
 async def restore(system: System, folder: Path, service: str) -> None:
     """The runbook's steps; answers when the service is at work again."""
-    await system.stop(service)
     database = f"--dbname={plain_url(system, service)}"
-    await client("pg_restore", "--clean", "--if-exists", "--single-transaction", database, f"{folder / service}.dump")
-    await script(system, service, "offsets", "reset", "--to", "earliest", "--wait", "30")
-    if service == "inventory":
-        connection = await asyncpg.connect(plain_url(system, service))
-        await connection.execute(TELL_STOCK_AFRESH)
-        await connection.close()
-    await system.start(service)
+    async with system.held_down(service):
+        dump = f"{folder / service}.dump"
+        await client("pg_restore", "--clean", "--if-exists", "--single-transaction", database, dump)
+        await script(system, service, "offsets", "reset", "--to", "earliest", "--wait", "30")
+        if service == "inventory":
+            connection = await asyncpg.connect(plain_url(system, service))
+            await connection.execute(TELL_STOCK_AFRESH)
+            await connection.close()
+    await system.until_ready(service)
 
 
 async def test_a_service_restored_from_an_older_backup_catches_up(system: System, tmp_path: Path) -> None:

@@ -105,10 +105,8 @@ async def test_logs_name_events_and_orders_and_nobody(system: System, tmp_path: 
     async with httpx.AsyncClient(base_url=system.urls["orders"]) as direct:
         assert (await direct.get("/v1/holds", params={"code": TELLING["city"]})).status_code == 500
     await connection.close()
-    await system.stop("orders")
-    await system.stop("gateway")
-
-    said = "".join(path.read_text() for path in (tmp_path / "logs").iterdir() if path.name != "postgres.log")
+    async with system.held_down("orders"), system.held_down("gateway"):
+        said = "".join(path.read_text() for path in (tmp_path / "logs").iterdir() if path.name != "postgres.log")
     secrets = [key.secret for key in system.keys.values()]
     assert not [word for word in (*TELLING.values(), *secrets) if word in said]
     assert {line["service"] for line in lines_of(tmp_path, "orders")} == {"orders"}

@@ -10,10 +10,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
 
 from oms_events.registry import Topic
 from oms_local import containers, kafka, postgres, provision
-from oms_local.platform import acquire
+from oms_local.detour import Detour
+from oms_local.platform import PlatformUnavailable, acquire
+from oms_local.ports import Ports
 from oms_local.probes import LoginRefused
 from oms_local.profile import Profile
 from oms_local.run_folder import RunFolder
@@ -61,6 +64,37 @@ async def test_what_was_written_is_there_after_a_second_start(way, tmp_path, pyt
     folder = RunFolder(tmp_path / "run")
     containers.remove_data(folder)
     folder.remove()
+
+
+async def test_a_detour_is_a_listener_that_names_the_port_in_between(tmp_path, pytestconfig, said):
+    ports = Ports()
+    detour = Detour(broker_port=ports.draw(), broker_listens=ports.draw(), database_port=ports.draw())
+    async with acquire(
+        Profile.FAULTS,
+        run_dir=tmp_path / "run",
+        cache_dir=pytestconfig.rootpath / ".cache",
+        way=Way.LOCAL,
+        report=said.append,
+        detours={"alpha": detour},
+        database_port=(database_port := ports.draw()),
+    ) as platform:
+        assert platform.postgres.port == database_port
+        admin = AIOKafkaAdminClient(bootstrap_servers=f"127.0.0.1:{detour.broker_listens}")
+        await admin.start()
+        with pytest.raises(KafkaError):  # nothing carries bytes from the port that the broker names
+            await admin.describe_cluster()
+        (broker,) = admin._client.cluster.brokers()
+        await admin.close()
+    assert broker.port == detour.broker_port
+    RunFolder(tmp_path / "run").remove()
+
+
+async def test_detours_are_refused_where_the_servers_are_not_ours(monkeypatch, platform, said):
+    monkeypatch.setenv("OMS_KAFKA_BOOTSTRAP", platform.bootstrap)
+    monkeypatch.setenv("OMS_POSTGRES_URL", platform.postgres.url())
+    with pytest.raises(PlatformUnavailable, match="local processes only"):
+        async with acquire(Profile.TEST, way=Way.ADDRESSES, report=said.append, detours={"alpha": Detour(1, 2, 3)}):
+            pass
 
 
 async def test_the_database_turns_away_a_wrong_password(platform):

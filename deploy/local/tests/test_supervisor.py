@@ -1,3 +1,4 @@
+import asyncio
 import signal
 import sys
 from collections.abc import Callable
@@ -63,6 +64,42 @@ async def test_a_killed_child_is_started_again_and_that_is_said(folder, said, ch
         assert after != before
         assert folder.present_pids() == {"one": after}
     assert said[0].startswith("one was ended by SIGKILL; starting it again in ")
+
+
+def environment_of(pid: int, name: str) -> str | None:
+    return psutil.Process(pid).environ().get(name)
+
+
+async def test_a_changed_environment_holds_for_every_later_start_or_for_one(folder, said, child):
+    async with Supervisor(folder, said.append) as supervisor:
+        await supervisor.start(child("one"))
+        supervisor.change("one", {"STAYS": "a"})
+        supervisor.change("one", {"PASSES": "b"}, once=True)
+        assert environment_of(supervisor.pids()["one"], "STAYS") is None
+        seen = []
+        for _ in range(2):
+            await supervisor.kill("one")
+            await supervisor.until_ready("one", timeout=10)
+            pid = supervisor.pids()["one"]
+            seen.append((environment_of(pid, "STAYS"), environment_of(pid, "PASSES")))
+    assert seen == [("a", "b"), ("a", None)]
+
+
+async def test_a_child_held_down_stays_away_until_the_end_of_the_block(folder, said, child, tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor_module, "FIRST_DELAY_S", 0.01)
+    async with Supervisor(folder, said.append) as supervisor:
+        await supervisor.start(child("one"))
+
+        async def would_start() -> bool:
+            return bool(said)
+
+        async with supervisor.held_down("one"):
+            assert (tmp_path / "stopped").read_text().split() == ["one"]
+            await until(would_start, timeout=10)
+            await asyncio.sleep(0.1)
+            assert supervisor.pids() == {}
+        await supervisor.until_ready("one", timeout=10)
+        assert set(supervisor.pids()) == {"one"}
 
 
 async def test_a_child_that_dies_again_waits_longer(folder, said, child, tmp_path):

@@ -28,15 +28,16 @@ class _Post:
 class Channels:
     """Sends the book. One batch is acknowledged before the next: a cancellation never overtakes its order here."""
 
-    def __init__(self, world: World, door: Door, journal: Journal, pace: Pace) -> None:
+    def __init__(self, world: World, door: Door, journal: Journal, pace: Pace, batch: int = BATCH) -> None:
         self._world = world
         self._door = door
         self._journal = journal
         self._pace = pace
+        self._batch = batch
 
     async def send(self, entries: Iterable[Entry]) -> None:
         """Send all of it. Raises Refused and Unavailable."""
-        for chunk in chunks(entries, BATCH):
+        for chunk in chunks(entries, self._batch):
             post = self._gather(chunk)
             await self._pace.pass_on(len(post.orders))
             await self._send("early payments", PAYMENTS, post.early)

@@ -34,7 +34,7 @@ class Refused(Exception):
 
 
 class Unavailable(Exception):
-    """The gateway could not be reached, or was too busy, for `PATIENCE_S` seconds."""
+    """The gateway could not be reached, or was too busy, for as long as its caller has patience."""
 
 
 @dataclass(slots=True)
@@ -67,8 +67,9 @@ class Pace:
 class Door:
     """The gateway as one role sees it."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, patience_s: float = PATIENCE_S) -> None:
         self._http = http
+        self._patience_s = patience_s
 
     async def get(self, path: str, **params: Param) -> Json:
         """The JSON of a resource. Raises Refused or Unavailable."""
@@ -113,7 +114,7 @@ class Door:
     ) -> httpx.Response:
         query = {name: value for name, value in (params or {}).items() if value is not None}
         headers = {"content-type": "application/json"} if content is not None else {}
-        give_up_at = time.monotonic() + PATIENCE_S
+        give_up_at = time.monotonic() + self._patience_s
         pause = 0.1
         while True:
             try:
@@ -145,7 +146,8 @@ def _again_in(response: httpx.Response, pause: float) -> float:
 class Doors:
     """One door per role. An async context that closes their connections."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
+    def __init__(self, endpoints: Endpoints, patience_s: float = PATIENCE_S) -> None:
+        self._patience_s = patience_s
         self._stack = AsyncExitStack()
         self.channel, self.warehouse, self.carrier, self.operator = (
             self._door(endpoints, role) for role in ("channel", "warehouse", "carrier", "operator")
@@ -166,7 +168,7 @@ class Doors:
             limits=httpx.Limits(max_connections=8),
         )
         self._stack.push_async_callback(http.aclose)
-        return Door(http)
+        return Door(http, self._patience_s)
 
 
 def segment(text: str) -> str:

@@ -10,7 +10,7 @@ from oms_sample import masterdata
 from oms_sample.book import Book, Survey
 from oms_sample.carrier import Carrier, Dock
 from oms_sample.channel import Channels
-from oms_sample.client import Doors, Pace
+from oms_sample.client import BATCH, Doors, Pace
 from oms_sample.journal import Journal
 from oms_sample.operator import Operator
 from oms_sample.progress import UNPAID, Standing, standing
@@ -36,6 +36,8 @@ class Settings:
 
     rate: float | None = None
     seed: int = 20101201
+    batch: int = BATCH
+    """Entries of the book that go out together."""
     shares: Shares = field(default_factory=Shares)
 
 
@@ -55,15 +57,25 @@ class Played:
     standing: Standing = field(default_factory=Standing)
 
 
-async def prepare(doors: Doors, book: Book, settings: Settings, report: Report) -> "Stage":
-    """Read the book, load master data, fill the warehouses. Raises BookError, Refused and Unavailable."""
+async def prepare(doors: Doors, book: Book, settings: Settings, report: Report, pace: Pace | None = None) -> "Stage":
+    """Read the book, load master data, fill the warehouses. Raises BookError, Refused and Unavailable.
+
+    A `pace` of the caller's goes before the settings' rate.
+    """
     survey = book.survey()
     report(f"{book.path.name}: {survey.sales:,} sales of {survey.lines:,} lines, {len(survey.demand):,} SKUs")
     world = World(survey, settings.seed, settings.shares)
     before = await standing(doors.operator)
     if before.known:
         report(f"the system knows {before.known:,} orders already: told again they change nothing")
-    stage = Stage(book, doors, Pace(settings.rate), Played(survey, world, Journal(), Dock(), before), report)
+    stage = Stage(
+        book,
+        doors,
+        pace or Pace(settings.rate),
+        Played(survey, world, Journal(), Dock(), before),
+        report,
+        batch=settings.batch,
+    )
     await stage.set_up()
     return stage
 
@@ -71,7 +83,9 @@ async def prepare(doors: Doors, book: Book, settings: Settings, report: Report) 
 class Stage:
     """All parties of one play, ready to begin."""
 
-    def __init__(self, book: Book, doors: Doors, pace: Pace, played: Played, report: Report) -> None:
+    def __init__(
+        self, book: Book, doors: Doors, pace: Pace, played: Played, report: Report, *, batch: int = BATCH
+    ) -> None:
         self.played = played
         self._book = book
         self._doors = doors
@@ -79,7 +93,7 @@ class Stage:
         self._report = report
         world, journal, dock = played.world, played.journal, played.dock
         self._warehouses = {node.code: Warehouse(node, world, doors.warehouse, journal, dock) for node in NODES}
-        self._channels = Channels(world, doors.channel, journal, pace)
+        self._channels = Channels(world, doors.channel, journal, pace, batch)
 
     async def set_up(self) -> None:
         """Load master data, report the opening stock and wait until inventory has counted it."""

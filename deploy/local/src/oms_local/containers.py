@@ -82,9 +82,9 @@ async def container_platform(profile: Profile, run_folder: RunFolder, report: Re
     client = await asyncio.to_thread(docker.from_env, timeout=_ANSWER_TIMEOUT_S)
     await asyncio.to_thread(_remove_leftovers, client)
     ports = Ports()
-    keeps = profile is Profile.RUN
-    broker = _kafka(ports.draw(kafka.PREFERRED_PORT if keeps else None), profile)
-    postgres_port = ports.draw(postgres.PREFERRED_PORT if keeps else None)
+    keeps = profile.keeps
+    broker = _kafka(ports.draw(kafka.PREFERRED_PORT if profile.prefers_ports else None), profile)
+    postgres_port = ports.draw(postgres.PREFERRED_PORT if profile.prefers_ports else None)
     login = PostgresServer(LOCALHOST, postgres_port, postgres.ADMIN, run_folder.secret(postgres.ADMIN))
     containers: dict[str, Container] = {}
 

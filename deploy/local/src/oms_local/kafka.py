@@ -10,11 +10,12 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from oms_local.detour import Detour
 from oms_local.errors import LaunchError
 from oms_local.java import Java
 from oms_local.ports import LOCALHOST
@@ -26,7 +27,8 @@ from oms_local.supervisor import Report
 VERSION = "4.3.0"
 PREFERRED_PORT = 29092
 
-HEAP = {Profile.TEST: ("-Xms96m", "-Xmx192m"), Profile.RUN: ("-Xms128m", "-Xmx256m")}
+_SMALL, _LARGE = ("-Xms96m", "-Xmx192m"), ("-Xms128m", "-Xmx256m")
+HEAP = {Profile.TEST: _SMALL, Profile.FAULTS: _LARGE, Profile.RUN: _LARGE}
 # A second compiler and a parallel collector cost more CPU at the start than they give back on a laptop.
 _JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
 _CLUSTER_ID = "b21zLWxvY2FsLWthZmthMQ"
@@ -66,7 +68,9 @@ class Kafka:
     def _new_classes(self, home: Path) -> Path:
         return home / "classes.jsa"
 
-    def program(self, home: Path, port: int, controller_port: int, profile: Profile) -> Program:
+    def program(
+        self, home: Path, port: int, controller_port: int, profile: Profile, detours: Mapping[str, Detour] | None = None
+    ) -> Program:
         """The broker with its data in `home`, which is formatted when it is new."""
         home = home.absolute()
         home.mkdir(exist_ok=True)
@@ -74,7 +78,7 @@ class Kafka:
         if not data.exists():
             shutil.copytree(self._template, data)
         settings = home / "server.properties"
-        settings.write_text(_server_properties(data, port, controller_port))
+        settings.write_text(_server_properties(data, port, controller_port, detours or {}))
         if self._classes.exists():
             archive = f"-XX:SharedArchiveFile={self._classes}"
         else:
@@ -105,7 +109,7 @@ class Kafka:
         with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
             data = Path(scratch) / "data"
             settings = Path(scratch) / "server.properties"
-            settings.write_text(_server_properties(data, PREFERRED_PORT, PREFERRED_PORT + 1))
+            settings.write_text(_server_properties(data, PREFERRED_PORT, PREFERRED_PORT + 1, {}))
             command = self._command("-Xmx128m")
             await run([*command, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(settings)])
             data.rename(self._template)
@@ -196,7 +200,13 @@ def broker_settings(listen: str, controller: str, advertised: str, data: str) ->
     }
 
 
-def _server_properties(data: Path, port: int, controller_port: int) -> str:
+def _server_properties(data: Path, port: int, controller_port: int, detours: Mapping[str, Detour]) -> str:
     broker, controller = f"{LOCALHOST}:{port}", f"{LOCALHOST}:{controller_port}"
     settings = broker_settings(broker, controller, advertised=broker, data=str(data))
+    for service, detour in detours.items():
+        settings["listeners"] += f",{service.upper()}://{LOCALHOST}:{detour.broker_listens}"
+        settings["advertised.listeners"] += f",{service.upper()}://{LOCALHOST}:{detour.broker_port}"
+        settings["listener.security.protocol.map"] += f",{service.upper()}:PLAINTEXT"
+    if detours:
+        settings["inter.broker.listener.name"] = "PLAINTEXT"
     return "".join(f"{name}={value}\n" for name, value in settings.items())

@@ -2,10 +2,11 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from oms_local import kafka, postgres
+from oms_local.detour import Detour
 from oms_local.java import find_java
 from oms_local.ports import LOCALHOST, Ports
 from oms_local.process import Account, together
@@ -17,14 +18,21 @@ from oms_local.supervisor import Report, Supervisor
 
 @contextlib.asynccontextmanager
 async def local_platform(
-    profile: Profile, run_folder: RunFolder, cache_dir: Path, report: Report
+    profile: Profile,
+    run_folder: RunFolder,
+    cache_dir: Path,
+    report: Report,
+    *,
+    detours: Mapping[str, Detour] | None = None,
+    database_port: int | None = None,
 ) -> AsyncIterator[Platform]:
     """Both servers with their data in the run folder, started together: each waits mostly for itself."""
     ports = Ports()
-    prefer = profile is Profile.RUN  # tests run beside a running system, and beside each other
+    prefer = profile.prefers_ports  # tests run beside a running system, and beside each other
     broker_port = ports.draw(kafka.PREFERRED_PORT if prefer else None)
     controller_port = ports.draw(kafka.PREFERRED_PORT + 1 if prefer else None)
-    database_port = ports.draw(postgres.PREFERRED_PORT if prefer else None)
+    if database_port is None:
+        database_port = ports.draw(postgres.PREFERRED_PORT if prefer else None)
     login = PostgresServer(LOCALHOST, database_port, postgres.ADMIN, run_folder.secret(postgres.ADMIN))
     kafka_home = run_folder.path / "kafka"
 
@@ -32,7 +40,7 @@ async def local_platform(
 
     async def start_broker() -> None:
         began = time.monotonic()
-        await supervisor.start(broker.program(kafka_home, broker_port, controller_port, profile))
+        await supervisor.start(broker.program(kafka_home, broker_port, controller_port, profile, detours))
         report(f"broker: local Kafka {kafka.VERSION} on {LOCALHOST}:{broker_port} ({_since(began)})")
 
     async def start_database() -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 from oms_local import containers, local, probes
+from oms_local.detour import Detour
 from oms_local.errors import LaunchError
 from oms_local.profile import Profile
 from oms_local.run_folder import RunFolder, throw_away_folder
@@ -30,24 +31,33 @@ async def acquire(
     cache_dir: Path = Path(".cache"),
     way: Way | None = None,
     report: Report = print,
+    detours: Mapping[str, Detour] | None = None,
+    database_port: int | None = None,
 ) -> AsyncIterator[Platform]:
     """A running broker and database; what this started is stopped at the end.
 
     Without a `way`, OMS_PLATFORM decides, else the first that can be had of: addresses given by OMS_KAFKA_BOOTSTRAP
     and OMS_POSTGRES_URL, Docker containers, local processes. RUN keeps its data in `run_dir`; TEST uses a
-    throw-away folder instead. Raises LaunchError.
+    throw-away folder instead. `detours` and a `database_port` of the caller's are for local processes only.
+    Raises LaunchError.
     """
     way, why = await choose(way or asked_way(os.environ), os.environ, lambda: containers.obstacle(report))
     report(f"platform: {way} ({why})")
+    if way is not Way.LOCAL and (detours or database_port):
+        raise PlatformUnavailable("detours lead to local processes only: set OMS_PLATFORM=local")
     async with contextlib.AsyncExitStack() as stack:
-        folder = RunFolder(run_dir) if profile is Profile.RUN else stack.enter_context(throw_away_folder())
+        folder = RunFolder(run_dir) if profile.keeps else stack.enter_context(throw_away_folder())
         match way:
             case Way.ADDRESSES:
                 platform = await _given_platform(os.environ)
             case Way.DOCKER:
                 platform = await stack.enter_async_context(containers.container_platform(profile, folder, report))
             case Way.LOCAL:
-                platform = await stack.enter_async_context(local.local_platform(profile, folder, cache_dir, report))
+                platform = await stack.enter_async_context(
+                    local.local_platform(
+                        profile, folder, cache_dir, report, detours=detours, database_port=database_port
+                    )
+                )
         yield platform
 
 

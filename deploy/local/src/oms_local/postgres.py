@@ -47,6 +47,7 @@ SETTINGS: dict[Profile, dict[str, str]] = {
         "autovacuum_vacuum_scale_factor": "0.05",
         "autovacuum_vacuum_cost_limit": "1000",
     },
+    Profile.FAULTS: _BOTH | {"shared_buffers": "128MB"},
     Profile.TEST: _BOTH
     | {
         "shared_buffers": "64MB",

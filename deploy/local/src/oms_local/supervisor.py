@@ -1,10 +1,11 @@
 """Keeps child processes running: started in order, watched, started again when they die, stopped in reverse."""
 
 import asyncio
+import contextlib
 import signal
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import NoReturn, Self
 
@@ -67,13 +68,20 @@ class Supervisor:
         """Send a signal that ends a child and return when it is gone. It is started again."""
         await self._find(name).kill(with_signal)
 
-    async def stop(self, name: str) -> None:
-        """Stop a child, and do not start it again before `start_again`."""
-        await self._find(name).stop()
+    def change(self, name: str, environment: Mapping[str, str], *, once: bool = False) -> None:
+        """Start a program with this environment on top of its own from its next start on, or only at that one."""
+        self._find(name).change(environment, once=once)
 
-    async def start_again(self, name: str) -> None:
-        """Start a child that was stopped and return when it is ready. Raises StartFailed."""
-        await self._find(name).start()
+    @contextlib.asynccontextmanager
+    async def held_down(self, name: str) -> AsyncIterator[None]:
+        """Stop a program in good order; it is started again only at the end of the block."""
+        child = self._find(name)
+        child.may_start.clear()
+        try:
+            await child.kill(child.program.stop_signal)
+            yield
+        finally:
+            child.may_start.set()
 
     async def until_ready(self, name: str, timeout: float = READY_TIMEOUT_S) -> None:
         """Wait for a child to be ready, for instance after `kill`. Raises TimeoutError."""
@@ -118,6 +126,10 @@ class _Child:
         self._process: Process | None = None
         self._copier: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._changes: dict[str, str] = {}
+        self._changes_once: dict[str, str] = {}
+        self.may_start = asyncio.Event()
+        self.may_start.set()
 
     @property
     def alive(self) -> bool:
@@ -140,6 +152,9 @@ class _Child:
             self._log.replace(self._log.with_suffix(".log.1"))  # the previous run's
         await self._launch()
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.program.name}")
+
+    def change(self, environment: Mapping[str, str], *, once: bool) -> None:
+        (self._changes_once if once else self._changes).update(environment)
 
     async def kill(self, with_signal: signal.Signals) -> None:
         process = self._running()
@@ -173,6 +188,7 @@ class _Child:
                 delay = FIRST_DELAY_S
             self._report(f"{self.program.name} {describe_exit(code)}; starting it again in {delay:g} s")
             await asyncio.sleep(delay)
+            await self.may_start.wait()
             delay = min(delay * 2, LONGEST_DELAY_S)
             began = time.monotonic()
             try:
@@ -184,11 +200,12 @@ class _Child:
 
     async def _launch(self) -> None:
         """Start the process and wait until it is ready. Raises StartFailed."""
+        once, self._changes_once = self._changes_once, {}
         with self._log.open("ab", buffering=0) as log:
             self._process = await spawn(
                 self.program.argv,
                 stdout=PIPE if self.program.on_console else log,
-                env=self.program.env,
+                env={**self.program.env, **self._changes, **once},
                 account=self.program.account,
                 cwd=self.program.cwd,
                 orphan_signal=self.program.orphan_signal,

@@ -4,10 +4,12 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,13 +17,14 @@ import httpx
 
 from oms_events import registry
 from oms_local import probes, provision
+from oms_local.detour import Detour
 from oms_local.errors import LaunchError
 from oms_local.platform import acquire
 from oms_local.ports import LOCALHOST, Ports
 from oms_local.process import Program, run
 from oms_local.profile import Profile
 from oms_local.run_folder import RunFolder, write_private
-from oms_local.servers import Platform, Way
+from oms_local.servers import Platform, PostgresServer, Way
 from oms_local.supervisor import READY_TIMEOUT_S, Report, Supervisor
 from oms_local.topology import GATEWAY, SERVICES, Service, draw_urls, roles_of, start_order, workers_of
 
@@ -47,6 +50,14 @@ class Options:
     keeps API, relay and deadlines."""
     log_level: str = "INFO"
     log_format: str = "console"
+    on_console: bool = True
+    """Whether the services' logs go to the console, too."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """More for the environment of every service."""
+    detours: Mapping[str, Detour] = field(default_factory=dict)
+    """By service: the ways it takes to broker and database, where the caller stands in between."""
+    database_port: int | None = None
+    """Where the database listens; a free port unless given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +96,17 @@ class System:
         `<service>-worker-<n>`, from 1."""
         return self.platform.pids() | self._supervisor.pids()
 
-    async def kill(self, service: str) -> None:
-        """kill -9, and wait until it is gone. The supervisor starts it again; see `until_ready`."""
-        await self._supervisor.kill(service)
+    async def kill(self, service: str, with_signal: signal.Signals = signal.SIGKILL) -> None:
+        """kill -9, or another signal that ends it; wait until it is gone. It is started again; see `until_ready`."""
+        await self._supervisor.kill(service, with_signal)
 
-    async def stop(self, service: str) -> None:
-        """Stop a service as on deployment; it stays stopped until `start`."""
-        await self._supervisor.stop(service)
+    def change(self, service: str, environment: Mapping[str, str], *, once: bool = False) -> None:
+        """Start a service with this environment on top of its own from its next start on, or only at that one."""
+        self._supervisor.change(service, environment, once=once)
 
-    async def start(self, service: str) -> None:
-        """Start a stopped service and wait until it is ready. Raises StartFailed."""
-        await self._supervisor.start_again(service)
+    def held_down(self, service: str) -> AbstractAsyncContextManager[None]:
+        """Stop a service in good order, and start it again only at the end of the block; see `until_ready`."""
+        return self._supervisor.held_down(service)
 
     async def until_ready(self, service: str, timeout: float = READY_TIMEOUT_S) -> None:
         """Wait for a service to answer. Raises TimeoutError."""
@@ -120,6 +131,8 @@ async def running_system(options: Options, report: Report = print) -> AsyncItera
                 cache_dir=options.cache_dir,
                 way=options.way,
                 report=report,
+                detours=options.detours,
+                database_port=options.database_port,
             )
         )
         plan = _Plan.draw(options, platform, folder)
@@ -152,7 +165,7 @@ class _Plan:
     @classmethod
     def draw(cls, options: Options, platform: Platform, folder: RunFolder) -> "_Plan":
         ports = Ports()
-        urls = draw_urls(options.services, ports, prefer=options.profile is Profile.RUN)
+        urls = draw_urls(options.services, ports, prefer=options.profile.prefers_ports)
         workers = [worker for service in options.services for worker in workers_of(service, options.workers)]
         worker_urls = {worker: f"http://{LOCALHOST}:{ports.draw()}" for worker in workers}
         databases = [service.database for service in options.services if service.has_database]
@@ -161,12 +174,14 @@ class _Plan:
     @property
     def database_urls(self) -> dict[str, str]:
         return {
-            service.name: self.platform.postgres.login(
-                service.database, self.passwords[service.database]
-            ).sqlalchemy_url(service.database)
+            service.name: self._login(service).sqlalchemy_url(service.database)
             for service in self.options.services
             if service.has_database
         }
+
+    def _login(self, service: Service, detour: Detour | None = None) -> PostgresServer:
+        login = self.platform.postgres.login(service.database, self.passwords[service.database])
+        return login if detour is None else replace(login, port=detour.database_port)
 
     @property
     def keys_file(self) -> Path:
@@ -175,8 +190,9 @@ class _Plan:
     def environment(self, service: Service, worker: str | None = None) -> dict[str, str]:
         """All that tells a service, or one of its workers, where it is and what it may reach."""
         address = urlsplit(self.urls[service.name] if worker is None else self.worker_urls[worker])
+        detour = self.options.detours.get(service.name)
         environment = {
-            "OMS_KAFKA_BOOTSTRAP": self.platform.bootstrap,
+            "OMS_KAFKA_BOOTSTRAP": f"{LOCALHOST}:{detour.broker_port}" if detour else self.platform.bootstrap,
             "OMS_POSTGRES_URL": "",  # the administrator's login, where we were given one, is not for services
             "OMS_HTTP_HOST": str(address.hostname),
             "OMS_HTTP_PORT": str(address.port),
@@ -184,9 +200,10 @@ class _Plan:
             "OMS_INSTANCE": worker or f"{service.name}-0",
             "OMS_LOG_LEVEL": self.options.log_level,
             "OMS_LOG_FORMAT": self.options.log_format,
+            **self.options.environment,
         }
         if service.has_database:
-            environment["OMS_DATABASE_URL"] = self.database_urls[service.name]
+            environment["OMS_DATABASE_URL"] = self._login(service, detour).sqlalchemy_url(service.database)
         for need in set(service.needs) & set(self.urls):
             environment[f"OMS_{need.upper()}_URL"] = self.urls[need]
         if service.name == GATEWAY:
@@ -204,6 +221,7 @@ class _Plan:
                 [_script(service), "serve"],
                 ready=probes.http_ready(http, f"{url}/readyz"),
                 env=self.environment(service, worker),
+                on_console=self.options.on_console,
             )
             for worker, url in addresses.items()
         ]

@@ -7,7 +7,7 @@ from oms_events.registry import MAX_RECORD_BYTES
 from oms_events.runtime import dead_letters
 from oms_events.testing.memory_broker import CALM
 
-from .kit import Kit, Stepped, expected_of, record_of, steps_of, until
+from .kit import Ignored, Kit, Stepped, expected_of, record_of, steps_of, until
 
 
 async def poisoned(kit: Kit) -> dict[str, list[int]]:
@@ -57,6 +57,25 @@ async def test_a_replay_applies_the_letter_and_what_waits_behind_it_in_order(kit
         await kit.append(Stepped(counter="c1", seq=5))
         await kit.until_steps(through | {"c1": [0, 1, 2, 3, 4, 5]})
     assert {state for _, state in await kit.letters()} == {"replayed"}
+
+
+async def test_a_version_that_this_code_does_not_know_is_set_aside_with_what_follows_it(kit: Kit) -> None:
+    """As where a writer is upgraded before its readers. An event nobody handles is skipped, in whatever version."""
+    newer = [retyped(record_of(Stepped(counter="c0", seq=0)), "v2"), retyped(record_of(Ignored(counter="c1")), "v2")]
+    async with kit.runtime().running():
+        await kit.append_records(*newer)
+        await kit.append(Stepped(counter="c0", seq=1), Stepped(counter="c1", seq=0))
+        await kit.until_steps({"c1": [0]})
+        await until_letters(kit, ("c0", "dead"), ("c0", "parked"))
+
+
+def retyped(record: Record, version: str) -> Record:
+    """The record as a writer of another version would send it."""
+    headers = [
+        (name, value.rpartition(b".")[0] + b"." + version.encode() if name == "ce_type" else value)
+        for name, value in record.headers
+    ]
+    return record._replace(headers=headers)
 
 
 async def test_what_is_parked_after_the_replay_was_asked_for_is_applied_too(kit: Kit) -> None:

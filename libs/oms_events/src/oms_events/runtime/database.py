@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from asyncpg.protocol import protocol as _asyncpg
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -16,10 +18,16 @@ for _name in ("IterableABC", "SizedABC"):
         raise ImportError(f"this asyncpg has no {_name}: arrays must be looked at again")
     setattr(_asyncpg, _name, (list, tuple))
 
+ANSWER_S = 20
+"""How long a statement may take. Longer, and its connection counts as dead: nobody tells us of one that a firewall
+forgot."""
+IDLE_IN_TRANSACTION_S = 20
+"""How long the server keeps the transaction, and the locks, of a client that it no longer hears."""
+
 
 def build_engine(settings: Settings, *, name: str) -> AsyncEngine:
     """An engine for one process. JIT is off: compiling a plan costs more than any statement here takes."""
-    return create_async_engine(
+    engine = create_async_engine(
         settings.database_url.get_secret_value(),
         pool_size=settings.pool_size,
         max_overflow=settings.pool_size,
@@ -27,10 +35,27 @@ def build_engine(settings: Settings, *, name: str) -> AsyncEngine:
         hide_parameters=True,  # an error's text is no place for names and addresses
         connect_args={
             "timeout": 5,
-            "command_timeout": 60,
-            "server_settings": {"application_name": name, "jit": "off", "timezone": "UTC"},
+            "command_timeout": ANSWER_S,
+            "server_settings": {
+                "application_name": name,
+                "jit": "off",
+                "timezone": "UTC",
+                "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S}s",
+                "tcp_keepalives_idle": "10",
+                "tcp_keepalives_interval": "5",
+                "tcp_keepalives_count": "2",
+            },
         },
     )
+    event.listen(engine.sync_engine, "handle_error", _distrust_the_pool)
+    return engine
+
+
+def _distrust_the_pool(context: ExceptionContext) -> None:
+    """One connection that no longer answers is thrown away by itself; those opened before it died are as likely dead,
+    and each would cost another wait."""
+    if isinstance(context.original_exception, TimeoutError):
+        context.invalidate_pool_on_disconnect = True
 
 
 class Lane:

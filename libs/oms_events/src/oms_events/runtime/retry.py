@@ -7,9 +7,10 @@ from aiokafka.errors import KafkaError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-_TRANSIENT_STATES = ("08", "53", "57P", "40001", "40P01", "55P03", "25006", "58")
+_TRANSIENT_STATES = ("08", "53", "57P", "40001", "40P01", "55P03", "25006", "25P03", "58")
 """SQLSTATE prefixes: connection, resources, shutdown, serialization, deadlock, lock not available, read-only
-(a fail-over in progress), system error. Source: PostgreSQL documentation, appendix A."""
+(a fail-over in progress), a transaction that was idle for too long, system error. Source: PostgreSQL documentation,
+appendix A."""
 
 
 class Transient(Exception):

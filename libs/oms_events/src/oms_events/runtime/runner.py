@@ -17,7 +17,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 
 from oms_events.codec import Record, Undecodable, UnknownType, decode, type_of
 from oms_events.envelope import Received
-from oms_events.registry import Event, current_type
+from oms_events.registry import Event, current_type, model_of
 from oms_events.runtime import crash_points, dead_letters, inbox
 from oms_events.runtime.database import Lane
 from oms_events.runtime.dead_letters import DeadLetter, Requested
@@ -74,6 +74,11 @@ def waves(
     return runs
 
 
+def _name_of(type_: str) -> str:
+    """An event's type without its version."""
+    return type_.rpartition(".")[0]
+
+
 class Runner:
     """Applies one service's events."""
 
@@ -91,6 +96,7 @@ class Runner:
         self._service = service
         self._group = service.group
         self._handlers: Mapping[str, Handler] = {s.event.type: s.handle for s in service.consumes}
+        self._names = {_name_of(type_) for type_ in self._handlers}
         self._source = source
         self._lane = lane
         self._publisher = publisher
@@ -183,10 +189,16 @@ class Runner:
             self._positions[record.topic, record.partition] = record.offset + 1
 
     def _deliver(self, record: Record) -> Delivery | None:
-        """Decode what this service handles; None for types it does not subscribe to."""
+        """Decode what this service handles; None for types it does not subscribe to.
+
+        A version of a subscribed event that this code does not know is set aside as unreadable, never skipped: its
+        writer was upgraded before its reader, and the reader will want it once it can read it.
+        """
         type_ = type_of(record)
         if type_ is not None and type_ not in self._handlers and current_type(type_) not in self._handlers:
-            return None
+            unknown_version = _name_of(type_) in self._names and model_of(type_) is None
+            if not unknown_version:
+                return None
         key = dead_letters.key_of(record)
         try:
             received = decode(record)
