@@ -34,9 +34,6 @@ from oms_events.runtime.work import Work
 log = structlog.get_logger()
 
 _IDLE_FETCH_MS = 500
-_BUSY_GAP_S = 0.1
-"""A batch that comes sooner than this after the last one finds the consumer busy: waiting a moment then
-gathers more records into one transaction, which lowers both cost and latency."""
 
 
 class Delivery(NamedTuple):
@@ -106,7 +103,7 @@ class Runner:
         self._positions: dict[tuple[str, int], int] = {}
         self._stopping = asyncio.Event()
         self._replay_wanted = asyncio.Event()
-        self._busy_at = 0.0
+        self._began_at = 0.0
         self._committed_at = 0.0
         self.ticked_at = time.monotonic()
         self.in_hand: Sequence[Record] = ()
@@ -169,9 +166,9 @@ class Runner:
         limit = self._settings.batch_max_records
         records = list(await self._source.fetch(max_records=limit, timeout_ms=_IDLE_FETCH_MS))
         generation = self._source.generation
-        busy = time.monotonic() - self._busy_at < _BUSY_GAP_S
-        if records and busy and len(records) < limit and self._settings.batch_window_ms:
-            await asyncio.sleep(self._settings.batch_window_ms / 1000)
+        early_s = self._began_at + self._settings.batch_window_ms / 1000 - time.monotonic()
+        if records and early_s > 0 and len(records) < limit:
+            await asyncio.sleep(early_s)
             more = await self._source.fetch(max_records=limit - len(records), timeout_ms=0)
             if generation != self._source.generation:
                 generation, records = self._source.generation, []
@@ -182,8 +179,8 @@ class Runner:
         """Apply records in one transaction, or as few as it takes to set the bad ones aside."""
         deliveries = [delivery for record in records if (delivery := self._deliver(record)) is not None]
         if deliveries:
+            self._began_at = time.monotonic()
             await self._settle(deliveries)
-            self._busy_at = time.monotonic()
         crash_points.reach("offsets")
         for record in records:
             self._positions[record.topic, record.partition] = record.offset + 1

@@ -141,5 +141,11 @@ class Sweeper:
             await asyncio.sleep(pause)
 
     async def _purge(self) -> None:
+        days = self._settings.inbox_retention_days
         async with self._lane.begin() as connection:
-            await inbox.purge(connection, days=self._settings.inbox_retention_days)
+            if (await connection.execute(_ONE_AT_A_TIME, {"name": "inbox"})).scalar_one():
+                await inbox.keep_partitions(connection, self._clock().date(), days=days)
+        more = True
+        while more:
+            async with self._lane.begin() as connection:
+                more = await inbox.purge(connection, days=days)

@@ -33,6 +33,7 @@ inbox = Table(
     Column("event_id", Uuid, nullable=False),
     _now("handled_at"),
     PrimaryKeyConstraint("consumer", "event_id"),
+    postgresql_partition_by="RANGE (event_id)",
 )
 
 outbox = Table(
@@ -85,7 +86,14 @@ deadlines = Table(
 
 def create_messaging_v1(op: Operations) -> None:
     """Create inbox, outbox, dead letters and deadlines. Called from a service's first migration."""
-    # The outbox as it was first: `upgrade_messaging_v2` changes it.
+    # Inbox and outbox as they were first: `upgrade_messaging_v2` changes them.
+    op.create_table(
+        "inbox",
+        Column("consumer", Text, nullable=False),
+        Column("event_id", Uuid, nullable=False),
+        Column("handled_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        PrimaryKeyConstraint("consumer", "event_id", name="inbox_pkey"),
+    )
     op.create_table(
         "outbox",
         Column("id", BigInteger, Identity(), primary_key=True),
@@ -94,7 +102,7 @@ def create_messaging_v1(op: Operations) -> None:
         Column("payloads", ARRAY(LargeBinary), nullable=False),
     )
     # Named one by one: a service may keep its own tables in the same metadata, and creates those itself.
-    metadata.create_all(op.get_bind(), tables=[inbox, dead_letters, deadlines], checkfirst=False)
+    metadata.create_all(op.get_bind(), tables=[dead_letters, deadlines], checkfirst=False)
     # A queue table: rows live for milliseconds, so vacuum must not wait for a share of a table that was once big.
     for table in ("outbox", "deadlines"):
         op.execute(
@@ -108,7 +116,18 @@ def create_messaging_v1(op: Operations) -> None:
 
 
 def upgrade_messaging_v2(op: Operations) -> None:
-    """Give outbox rows one text and one run of bytes instead of arrays. Rows that wait to be published are kept."""
+    """Partition the inbox by the days of its events, and give outbox rows one text and one run of bytes instead of
+    arrays. What is known and what waits to be published is kept."""
+    op.execute("alter table inbox rename to inbox_before")
+    op.execute("alter table inbox_before rename constraint inbox_pkey to inbox_before_pkey")
+    op.execute(
+        "create table inbox (like inbox_before including defaults, primary key (consumer, event_id))"
+        " partition by range (event_id)"
+    )
+    op.execute("create table inbox_other partition of inbox default")
+    op.execute("alter table inbox_other set (autovacuum_vacuum_insert_scale_factor = 0.2)")
+    op.execute("insert into inbox select * from inbox_before")
+    op.execute("drop table inbox_before")
     op.execute("alter table outbox add column heads text, add column payload bytea")
     op.execute(
         """

@@ -1,4 +1,4 @@
-"""Outbox rows of one piece instead of arrays."""
+"""The second form of the messaging tables."""
 
 from alembic import op
 
