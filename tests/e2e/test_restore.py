@@ -71,8 +71,10 @@ STATE: Mapping[str, Mapping[str, str]] = {
         " from allocations",
         "waiting": "select order_id, cause_id from waiting_orders",
         # What was allocated and sent may be booked in one movement, when both are known at once.
-        "ledger": "select sku, node, order_id, line_id, sum(on_hand), sum(allocated), sum(reserved) from movements"
-        " group by sku, node, order_id, line_id",
+        "ledger of nodes": "select sku, node, order_id, line_id, sum(on_hand), sum(allocated) from movements"
+        " where node is not null group by sku, node, order_id, line_id having sum(on_hand) <> 0 or sum(allocated) <> 0",
+        "ledger of orders": "select sku, order_id, line_id, sum(reserved) from movements"
+        " group by sku, order_id, line_id having sum(reserved) <> 0",
     },
     "fulfilment": {
         "demands": "select order_id, state, lines from demands",

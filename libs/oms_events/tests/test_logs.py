@@ -106,3 +106,12 @@ def test_errors_lose_their_words_on_every_way_to_the_log() -> None:
         assert line["exception"].endswith("ValueError")
     assert forgotten["event"] == "Task exception was never retrieved"
     assert (last["event"], last["level"], last["error"]) == ("process ends", "critical", "ValueError")
+
+
+def test_last_words_say_what_the_system_lacks() -> None:
+    (taken,) = said_by("raise OSError('cannot listen on port 8083')")
+    assert (taken["event"], taken["reason"]) == ("process ends", "cannot listen on port 8083")
+    (missing,) = said_by(
+        "from oms_events.runtime.kafka import TopicsMissing\nraise TopicsMissing('the broker lacks the topics a.v1')"
+    )
+    assert missing["reason"] == "the broker lacks the topics a.v1"

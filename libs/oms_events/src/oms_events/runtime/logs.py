@@ -13,6 +13,7 @@ import structlog
 from oms_events.codec import Record
 from oms_events.envelope import Received
 from oms_events.registry import Event
+from oms_events.runtime.kafka import TopicsMissing
 
 _NAMED = 10
 """So many ids of a batch are named; the number of all of them is said beside."""
@@ -98,4 +99,6 @@ def _first_line(_: object, __: str, event: structlog.typing.EventDict) -> struct
 def _last_words(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         sys.exit(130)
-    structlog.get_logger().critical("process ends", error=kind_of(error), exc_info=error)
+    # What the system or the broker lacks is no customer's business: these may say it.
+    words = {"reason": str(error)} if isinstance(error, OSError | TopicsMissing) else {}
+    structlog.get_logger().critical("process ends", error=kind_of(error), **words, exc_info=error)
