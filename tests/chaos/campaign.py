@@ -115,11 +115,12 @@ async def run(plan: Plan, *, cache: Path = ROOT / ".cache", report: Report = pri
     report(f"seed {plan.seed}: {plan.faults} faults, {plan.orders:,} orders")
     for kind, why in left_out.items():
         report(f"NOT TRIED: {kind}: {why}")
+    load = Portions(RATE, plan.orders / sum(fault.kind.portions for fault in planned))
     disk = any(fault.kind.inject is fill_disk for fault in planned)
     began = time.monotonic()
     with throw_away_folder() as folder:
         try:
-            async with running_rig(folder.path, cache, report, small=disk) as rig:
+            async with running_rig(folder.path, cache, report, load, small=disk) as rig:
                 outcome = await _Campaign(plan, rig, report).play(planned)
         finally:
             if plan.logs is not None:
@@ -146,25 +147,24 @@ class _Campaign:
 
     async def play(self, planned: Sequence[schedule.Planned]) -> Outcome:
         """Load and faults side by side, then the audit."""
-        pace = Portions(RATE)
         async with Doors(Endpoints.of(self._rig.system), PATIENCE_S) as doors:
             settings = Settings(seed=self._plan.seed, batch=BATCH)
-            stage = await prepare(doors, Book(SLICE, self._plan.orders), settings, self._report, pace)
+            stage = await prepare(doors, Book(SLICE, self._plan.orders), settings, self._report, self._rig.load)
             try:
-                await self._side_by_side(stage, pace, planned)
+                await self._side_by_side(stage, planned)
             except* (Refused, Unavailable) as group:
                 self._outcome.failures += [f"the players gave up: {one}" for one in group.exceptions]
         await self._audit(stage)
         return self._outcome
 
-    async def _side_by_side(self, stage: Stage, pace: Portions, planned: Sequence[schedule.Planned]) -> None:
+    async def _side_by_side(self, stage: Stage, planned: Sequence[schedule.Planned]) -> None:
         async with asyncio.TaskGroup() as group:
             playing = group.create_task(stage.play())
             for number, fault in enumerate(planned, 1):
-                pace.give(self._plan.orders / len(planned))
+                self._rig.load.give_one()
                 await asyncio.sleep(fault.after_s)
                 await self._strike(number, fault)
-            pace.give_all()
+            self._rig.load.give_all()
             self._outcome.stalled = (await playing).stalled
 
     async def _strike(self, number: int, fault: schedule.Planned) -> None:

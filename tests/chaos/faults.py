@@ -43,6 +43,8 @@ class Kind:
     inject: Inject
     once: bool = False
     """It changes the system for good, so it can strike only once in a run."""
+    portions: int = 1
+    """Portions of the load that it takes."""
     obstacle: Callable[[], str | None] = lambda: None
     """Why it cannot be injected on this machine, or None."""
 
@@ -173,6 +175,7 @@ async def crash_at(rig: Rig, service: str, dice: Random, point: Point) -> None:
     await rig.system.kill(service, SIGTERM)
     async with asyncio.timeout(CRASH_TIMEOUT_S):
         armed = await _until_other_process(rig, service, before)
+        rig.load.give_one()  # there must be work to crash at
         await _until_other_process(rig, service, armed)
 
 
@@ -215,7 +218,7 @@ async def _administrator(rig: Rig, service: str) -> AsyncIterator[asyncpg.Connec
 
 def _crashes() -> Iterator[Kind]:
     for point in get_args(Point):
-        yield Kind(f"crash when {point}", CONSUMERS, partial(crash_at, point=point))
+        yield Kind(f"crash when {point}", CONSUMERS, partial(crash_at, point=point), portions=2)
 
 
 KINDS = (

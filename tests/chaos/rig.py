@@ -23,6 +23,7 @@ from oms_local.system import Options, System, running_system
 from oms_local.topology import GATEWAY, SERVICES
 
 from . import small_disk
+from .load import Portions
 from .proxy import Line
 
 SESSION_S = 6.0
@@ -47,6 +48,7 @@ class Rig:
 
     system: System
     folder: Path
+    load: Portions
     broker_lines: Mapping[str, Line]
     database_lines: Mapping[str, Line]
 
@@ -104,7 +106,7 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def running_rig(folder: Path, cache: Path, report: Report, *, small: bool) -> AsyncIterator[Rig]:
+async def running_rig(folder: Path, cache: Path, report: Report, load: Portions, *, small: bool) -> AsyncIterator[Rig]:
     """Start everything on free ports with its data in `folder`, the broker's on a `small` disk. Raises LaunchError."""
     ports = Ports()
     database_port = ports.draw()
@@ -128,4 +130,4 @@ async def running_rig(folder: Path, cache: Path, report: Report, *, small: bool)
         for line in (*broker_lines.values(), *database_lines.values()):
             await stack.enter_async_context(line)
         system = await stack.enter_async_context(running_system(options, report))
-        yield Rig(system, folder, broker_lines, database_lines)
+        yield Rig(system, folder, load, broker_lines, database_lines)

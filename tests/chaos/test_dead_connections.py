@@ -9,10 +9,12 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from oms_events.runtime import database
 from oms_events.runtime.database import Lane, build_engine
+from oms_events.runtime.retry import is_transient
 from oms_events.runtime.settings import Settings
 from oms_local.fixtures import MakeDatabase
 from oms_local.ports import Ports
@@ -105,3 +107,20 @@ async def test_locks_of_a_transaction_whose_client_is_gone_are_let_go(
     await asyncio.wait_for(until_counted(), SOON_S)
     await lane.close()
     await other.close()
+
+
+async def test_a_transaction_that_was_idle_for_too_long_is_worth_another_try(engine: AsyncEngine) -> None:
+    """As of a relay that waits for its broker while it holds its lock."""
+    lane = Lane(engine)
+
+    async def idle() -> None:
+        async with lane.begin() as connection:
+            await connection.execute(text("update counters set n = n + 1"))
+            await asyncio.sleep(2 * ANSWER_S)
+            await connection.execute(text("select 1"))
+
+    with pytest.raises(DBAPIError) as raised:
+        await idle()
+    assert is_transient(raised.value)
+    await count(lane)
+    await lane.close()

@@ -5,12 +5,13 @@ import json
 from contextlib import AsyncExitStack
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import UnknownTopicOrPartitionError
 from prometheus_client import REGISTRY
 
 from oms_events.codec import Record
 from oms_events.registry import Event, Topic
-from oms_events.runtime.kafka import TopicsMissing, partition_of
+from oms_events.runtime.kafka import KafkaSink, TopicsMissing, partition_of
 from oms_events.runtime.ports import Partition
 from oms_events.testing.memory_broker import CALM
 
@@ -371,3 +372,29 @@ async def test_a_member_taken_for_dead_does_no_harm(kit: Kit) -> None:
         await kit.until_steps(expected_of(steps))
         await kit.memory.quiet(first.publisher.drain, second.publisher.drain)
     assert await kit.steps() == expected_of(steps)
+
+
+@ONLY_KAFKA
+async def test_partitions_added_while_a_static_member_was_away_are_read_when_it_is_back(kit: Kit) -> None:
+    """It is given its old partitions without a new assignment: the added ones would belong to nobody."""
+    settings = kit.settings()
+    async with kit.runtime(instance="static").running():
+        await kit.append(Stepped(counter="before", seq=0))
+        await kit.until_steps({"before": [0]})
+    await add_partitions(settings.kafka_bootstrap, Stepped.topic, 2 * PARTITIONS)
+    counters = [f"after-{number}" for number in range(20)]
+    moved = {partition_of(counter.encode(), range(2 * PARTITIONS)) for counter in counters}
+    assert max(moved) >= PARTITIONS
+    async with kit.runtime(instance="static").running():
+        # A writer that knows the new partitions.
+        sink = KafkaSink(settings, client_id="after")
+        await (await sink.send([record_of(Stepped(counter=counter, seq=0)) for counter in counters]))
+        await sink.stop()
+        await kit.until_steps({key: [0] for key in ["before", *counters]})
+
+
+async def add_partitions(bootstrap: str, topic: Topic, count: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    await admin.create_partitions({topic.name: NewPartitions(count)})
+    await admin.close()

@@ -1,6 +1,7 @@
 """Kafka through aiokafka: the record source, the record sink, and the check that topics exist."""
 
 import asyncio
+import time
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from aiokafka.errors import (
 
 from oms_events.codec import Record
 from oms_events.registry import Topic
+from oms_events.runtime.ownership import unowned
 from oms_events.runtime.ports import Partition, SendOvertaken
 from oms_events.runtime.retry import backoff
 from oms_events.runtime.settings import Settings
@@ -27,6 +29,10 @@ log = structlog.get_logger()
 
 _MAX_POLL_INTERVAL_MS = 24 * 60 * 60 * 1000
 """A batch waits as long as its database is away. Liveness is judged by the process, not by the group."""
+_METADATA_MAX_AGE_MS = 30_000
+"""How soon a running consumer hears of added partitions. Sooner than the client's default of 5 minutes, which is what
+writers keep: what they write there must not wait for a reader."""
+_LOOK_FOR_UNOWNED_S = 30.0
 _TOPIC_ALREADY_EXISTS = 36
 _REPLICAS = 3
 _BATCH_BYTES = 256 * 1024
@@ -47,6 +53,8 @@ class KafkaSource:
         self._topics = topics
         self._generation = 0
         self._consumer: AIOKafkaConsumer | None = None
+        self._assigned_anew = False
+        self._look_at = 0.0
 
     @property
     def generation(self) -> int:
@@ -66,6 +74,7 @@ class KafkaSource:
             heartbeat_interval_ms=settings.heartbeat_interval_ms,
             rebalance_timeout_ms=int(settings.drain_timeout_s * 3000),
             max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
+            metadata_max_age_ms=_METADATA_MAX_AGE_MS,
         )
         self._consumer.subscribe(self._topics, listener=_Listener(self, on_revoked))
         try:
@@ -75,6 +84,8 @@ class KafkaSource:
             raise
 
     async def fetch(self, *, max_records: int, timeout_ms: int) -> Sequence[Record]:
+        if self._assigned_anew and time.monotonic() >= self._look_at:
+            await self._claim_unowned()
         by_partition = await self._require().getmany(timeout_ms=timeout_ms, max_records=max_records)
         return [
             Record(m.topic, m.key, m.value, m.headers, m.partition, m.offset, m.timestamp)
@@ -88,6 +99,16 @@ class KafkaSource:
         except (CommitFailedError, IllegalStateError) as error:
             # Someone else owns the partitions now and will read these records again; the inbox knows them.
             log.info("offsets not committed", group=self._group, reason=type(error).__name__)
+
+    async def _claim_unowned(self) -> None:
+        """Ask for a new assignment where the one that we were given leaves partitions to nobody."""
+        self._look_at = time.monotonic() + _LOOK_FOR_UNOWNED_S
+        nobodys = await unowned(self._settings.kafka_bootstrap, self._group, self._topics)
+        self._assigned_anew = nobodys is None
+        if nobodys:
+            log.warning("partitions without an owner", group=self._group, count=len(nobodys))
+            # The client has no public way. Only the group's leader can have it divided anew; each member asks.
+            self._require()._coordinator.request_rejoin()
 
     async def behind(self) -> Mapping[Partition, int]:
         if self._consumer is None:
@@ -104,6 +125,10 @@ class KafkaSource:
     def revoked(self) -> None:
         """Records fetched so far are no longer ours."""
         self._generation += 1
+
+    def assigned(self) -> None:
+        """Partitions were given to us; whether all have an owner is to be looked at."""
+        self._assigned_anew = True
 
     def _require(self) -> AIOKafkaConsumer:
         if self._consumer is None:
@@ -123,6 +148,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         log.info("partitions assigned", count=len(assigned))
+        self._source.assigned()
 
 
 class KafkaSink:
