@@ -290,7 +290,6 @@ async def test_an_idle_consumer_takes_a_burst_in_batches(kit: Kit) -> None:
 
 NOBODYS = {
     "another event": b"oms.other.Thing.v7",
-    "a version to come": b"oms.conformance.Stepped.v9",
     "no name that a text column holds": b"a\x00",
 }
 

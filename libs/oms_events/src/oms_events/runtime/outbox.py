@@ -8,6 +8,7 @@ row order is commit order.
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -27,7 +28,9 @@ log = structlog.get_logger()
 
 _INSERT = text(
     """
-    with stored as (
+    with cleared as (
+        delete from outbox where id = any(cast(:done as bigint[]))
+    ), stored as (
         insert into outbox (keys, heads, payload) values (cast(:keys as text[]), :heads, :payload) returning id
     )
     select stored.id, exists (
@@ -43,6 +46,8 @@ _PENDING = text(
      order by id limit :page
     """
 )
+_TAKEN_ALONG_S = 0.1
+"""Under load the next transaction comes sooner."""
 _DELETE = text("delete from outbox where id = any(cast(:ids as bigint[]))")
 _BACKLOG = text(
     "select count(*) as rows, coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0) as age_s from outbox"
@@ -67,16 +72,17 @@ class Ticket:
     generation: int
 
 
-async def store(connection: AsyncConnection, records: Sequence[Record], standing: Standing) -> Ticket | None:
-    """Write records as one row."""
-    if not records:
-        return None
+async def store(
+    connection: AsyncConnection, records: Sequence[Record], standing: Standing, *, done: Sequence[int]
+) -> Ticket:
+    """Write records as one row, and delete rows that are done with."""
     parameters = {
         "keys": [(record.key or b"").decode() for record in records],
         # One text and one run of bytes for all: an array of each would cost more than all other writing of the row.
         "heads": to_json([(r.topic, r.headers, len(r.value or b"")) for r in records]).decode(),
         "payload": b"".join([record.value or b"" for record in records]),
         "mine": list(standing.mine),
+        "done": list(done),
     }
     row = (await connection.execute(_INSERT, parameters)).one()
     return Ticket(row.id, records, row.behind, standing.generation)
@@ -115,7 +121,8 @@ class Publisher:
     """Publishes this process's committed rows from memory, in commit order, without waiting for the relay.
 
     A row that may not be published yet (something older of its keys waits) or that failed is left to the relay, and
-    so is every row stored while a failed one still seemed on its way: it could overtake it.
+    so is every row stored while a failed one still seemed on its way: it could overtake it. Rows whose records are
+    durable go with the next transaction that stores one, or by themselves where none comes.
     """
 
     def __init__(self, sink: RecordSink, lane: Lane) -> None:
@@ -123,8 +130,9 @@ class Publisher:
         self._lane = lane
         self._in_flight: dict[int, int] = {}
         self._queue: asyncio.Queue[Ticket] = asyncio.Queue()
-        self._sent: list[int] = []
-        self._swept = asyncio.Event()
+        self._done: list[int] = []
+        self._acknowledgement = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._cleared = asyncio.Event()
         self._acks: set[asyncio.Task[None]] = set()
 
@@ -137,23 +145,44 @@ class Publisher:
         current = self._sink.generation
         return Standing([row for row, generation in self._in_flight.items() if generation == current], current)
 
-    def submit(self, ticket: Ticket | None) -> None:
+    def submit(self, ticket: Ticket) -> None:
         """Publish a committed row. Returns at once."""
-        if ticket is not None and not ticket.behind and ticket.generation == self._sink.generation:
+        if not ticket.behind and ticket.generation == self._sink.generation:
             self._in_flight[ticket.row_id] = ticket.generation
             self._queue.put_nowait(ticket)
+
+    def take_done(self) -> list[int]:
+        """Rows that a transaction may delete. It says afterwards how that went: `forget` or `give_back`."""
+        done, self._done = self._done, []
+        return done
+
+    def give_back(self, row_ids: Sequence[int]) -> None:
+        """These rows were not deleted after all."""
+        if row_ids:
+            self._done = [*row_ids, *self._done]
+            self._acknowledgement.set()
+
+    def forget(self, row_ids: Sequence[int]) -> None:
+        """These rows are gone."""
+        if row_ids:
+            crash_points.reach("marked")
+        for row_id in row_ids:
+            self._in_flight.pop(row_id, None)
+        self._cleared.set()
 
     async def run(self) -> None:
         """Publish and clear until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._send())
-            tasks.create_task(self._sweep())
+            tasks.create_task(self._clear())
 
     async def drain(self) -> None:
         """Wait until all that was submitted is published and cleared, or left to the relay."""
         while self._in_flight:
+            self._hurry.set()
             self._cleared.clear()
             await self._cleared.wait()
+        self._hurry.clear()
 
     async def _send(self) -> None:
         while True:
@@ -177,35 +206,32 @@ class Publisher:
         crash_points.reach("sent")
         for topic, count in Counter(record.topic for record in ticket.records).items():
             PUBLISHED.labels(topic).inc(count)
-        self._sent.append(ticket.row_id)
-        self._swept.set()
+        self._done.append(ticket.row_id)
+        self._acknowledgement.set()
 
     def _leave(self, ticket: Ticket, error: Exception) -> None:
         log.warning("publishing left to the relay", row=ticket.row_id, error=kind_of(error), **ids_of(ticket.records))
-        self._forget([ticket.row_id])
-
-    def _forget(self, row_ids: Sequence[int]) -> None:
-        for row_id in row_ids:
-            self._in_flight.pop(row_id, None)
+        self._in_flight.pop(ticket.row_id, None)
         self._cleared.set()
 
-    async def _sweep(self) -> None:
-        """Delete published rows; those acknowledged during one delete go together in the next."""
+    async def _clear(self) -> None:
+        """Delete rows that no transaction took along for a moment."""
         waits = backoff()
         while True:
-            await self._swept.wait()
-            self._swept.clear()
-            ids, self._sent = self._sent, []
+            await self._acknowledgement.wait()
+            self._acknowledgement.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), _TAKEN_ALONG_S)
+            ids = self.take_done()
             try:
-                async with self._lane.begin() as connection:
-                    await delete(connection, ids)
+                if ids:
+                    async with self._lane.begin() as connection:
+                        await delete(connection, ids)
                 waits = backoff()
             except Exception as error:
+                self.give_back(ids)
                 if not is_transient(error):
                     raise
-                self._sent = ids + self._sent
-                self._swept.set()
                 await asyncio.sleep(next(waits))
                 continue
-            crash_points.reach("marked")
-            self._forget(ids)
+            self.forget(ids)

@@ -192,25 +192,32 @@ class Runner:
         writer was upgraded before its reader, and the reader will want it once it can read it.
         """
         type_ = type_of(record)
-        if type_ is not None and type_ not in self._handlers and current_type(type_) not in self._handlers:
-            unknown_version = _name_of(type_) in self._names and model_of(type_) is None
-            if not unknown_version:
-                return None
+        if type_ is not None and not self._wants(type_):
+            return None
         key = dead_letters.key_of(record)
         try:
             received = decode(record)
-        except UnknownType:  # in structured mode only the value tells the type
-            return None
+        except UnknownType as error:
+            return self._unreadable(record, key, error) if self._wants(error.type) else None
         except Undecodable as error:
-            log.error(
-                "record cannot be read and becomes a dead letter",
-                group=self._group,
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-            )
-            return Delivery(record, key, None, error)
+            return self._unreadable(record, key, error)
         return Delivery(record, key, received) if received.event.type in self._handlers else None
+
+    def _wants(self, type_: str) -> bool:
+        """Whether this service handles the type, or would if it knew the version."""
+        if type_ in self._handlers or current_type(type_) in self._handlers:
+            return True
+        return _name_of(type_) in self._names and model_of(type_) is None
+
+    def _unreadable(self, record: Record, key: str, error: Undecodable) -> Delivery:
+        log.error(
+            "record cannot be read and becomes a dead letter",
+            group=self._group,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
+        return Delivery(record, key, None, error)
 
     async def _on_revoked(self) -> None:
         """Finish the batch in hand and say how far we came, before the partitions go to someone else."""
