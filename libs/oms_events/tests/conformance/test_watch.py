@@ -108,7 +108,7 @@ class Away(MemorySource):
 async def test_gauges_stay_as_they_were_while_the_broker_is_away_and_ages_follow_what_is_in_hand(kit: Kit) -> None:
     assert kit.memory is not None
     service = kit.counting.service(kit.group)
-    source = Away(kit.memory, kit.memory.source(service.group, [])._group, [], "away")
+    source = Away(kit.memory, kit.memory.source(service.group, [])._group, [], "away", static=False)
     in_hand: list[Record] = []
     watch = Watch(service)
     watch.consumer(source, lambda: in_hand)
