@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 import uvloop
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 from msgspec import Struct
 from msgspec.json import Decoder, Encoder
@@ -31,8 +31,6 @@ from msgspec.json import Decoder, Encoder
 NODES = ("LON", "MAN")
 BATCH = 500
 """Records of one transaction at most."""
-WINDOW_S = 0.010
-"""How long a busy service waits for more before it handles what it has."""
 COMMIT_EVERY_S = 1.0
 FETCH_WAIT_MS = 50
 
@@ -642,29 +640,21 @@ class Bare:
         """Work until told to stop, what an earlier life left behind first."""
         for row, topics, keys, payloads in await connection.fetch(_LEFT):
             await self._publish(Stored(row, [Record(*parts) for parts in zip(topics, keys, payloads, strict=True)]))
-        committed_at, busy_at = time.monotonic(), 0.0
+        committed_at = time.monotonic()
         while not self.stopping.is_set():
-            fetched = await self._gather(busy=time.monotonic() - busy_at < 0.1)
+            fetched: dict[str, list[bytes]] = defaultdict(list)
+            for place, records in (await self._consumer.getmany(timeout_ms=500, max_records=BATCH)).items():
+                fetched[place.topic] += [record.value for record in records]
             if fetched:
                 stored = await self._apply(connection, fetched)
                 if stored is not None:
                     await self._publish(stored)
-                busy_at = time.monotonic()
             if time.monotonic() - committed_at > COMMIT_EVERY_S:
                 await self._consumer.commit()
                 committed_at = time.monotonic()
         if self._publishing:
             await asyncio.wait(self._publishing)
         await self._consumer.commit()
-
-    async def _gather(self, *, busy: bool) -> dict[str, list[bytes]]:
-        """Values by topic."""
-        values: dict[str, list[bytes]] = defaultdict(list)
-        count = _add(values, await self._consumer.getmany(timeout_ms=500, max_records=BATCH))
-        if busy and 0 < count < BATCH:
-            await asyncio.sleep(WINDOW_S)
-            _add(values, await self._consumer.getmany(timeout_ms=0, max_records=BATCH - count))
-        return values
 
     async def _apply(self, connection: Connection, fetched: Mapping[str, Sequence[bytes]]) -> Stored | None:
         """One transaction: inbox, work, outbox."""
@@ -695,12 +685,6 @@ class Bare:
         await asyncio.gather(*acks)
         async with self._sweeping:
             await self._sweeper.execute(_FORGET, row)
-
-
-def _add(values: dict[str, list[bytes]], fetched: Mapping[TopicPartition, Sequence[Any]]) -> int:
-    for place, records in fetched.items():
-        values[place.topic] += [record.value for record in records]
-    return sum(map(len, fetched.values()))
 
 
 async def send(producer: AIOKafkaProducer, records: Sequence[Record]) -> list[Awaitable[object]]:
