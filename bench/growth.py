@@ -1,4 +1,4 @@
-"""What an order costs when millions are stored: `python -m bench.growth [--orders 2000000] [--minutes 60]`.
+"""What an order costs when millions are stored: `python -m bench.growth [--orders N] [--minutes M] [--measure N]`.
 
 Begins with empty databases. Lets some orders through to their end, copies their rows until so many are stored (see
 `copies.py`), and at 0, 100,000, 500,000, 1,000,000 and 2,000,000 stored orders sends 20,000 through the whole path.
@@ -25,7 +25,6 @@ from oms_events.contracts.fulfilment import ShipmentReleased
 
 LEVELS = (0, 100_000, 500_000, 1_000_000, 2_000_000)
 TEMPLATES = 1_000
-MEASURED = 20_000
 SPARE_DISK = 1.5
 """A step may need this many times what the orders so far have taken: the log is written too."""
 SHOWN = 8
@@ -48,8 +47,9 @@ _SIZE = "select pg_database_size(current_database())"
 class Growth:
     """One system that fills up."""
 
-    def __init__(self, bed: Bed, connections: dict[str, asyncpg.Connection]) -> None:
+    def __init__(self, bed: Bed, connections: dict[str, asyncpg.Connection], measured: int) -> None:
         self._bed = bed
+        self._measured = measured
         self._connections = connections
         self._copiers = [Copier(service, connection) for service, connection in connections.items()]
 
@@ -102,7 +102,7 @@ class Growth:
         await asyncio.gather(*(connection.execute("checkpoint") for connection in self._connections.values()))
         warm_up = load.synthetic(f"warm-{level}", BATCH * 4, SKUS, batch=BATCH)
         await self._bed.timed(warm_up, ShipmentReleased)
-        orders = load.synthetic(f"grown-{level}", MEASURED, SKUS, batch=BATCH)
+        orders = load.synthetic(f"grown-{level}", self._measured, SKUS, batch=BATCH)
         meter = self._bed.meter()
         came, seconds = await self._bed.timed(orders, ShipmentReleased)
         found = {
@@ -164,11 +164,11 @@ async def _opened(bed: Bed) -> AsyncIterator[dict[str, asyncpg.Connection]]:
             await connection.close()
 
 
-async def measure(orders: int, minutes: float) -> results.Results:
+async def measure(orders: int, minutes: float, measured: int) -> results.Results:
     """Start, fill, measure, stop."""
     levels = sorted({level for level in LEVELS if level < orders} | {orders})
     async with fresh_bed() as bed, _opened(bed) as connections:
-        return await Growth(bed, connections).run(levels, minutes)
+        return await Growth(bed, connections, measured).run(levels, minutes)
 
 
 def _count(text: str) -> int:
@@ -183,10 +183,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.growth", description=__doc__)
     parser.add_argument("--orders", type=_count, default=2_000_000, help="how many to store in the end")
     parser.add_argument("--minutes", type=float, default=60.0, help="begin no step that would end later than this")
+    parser.add_argument("--measure", type=int, default=20_000, help="orders to send at each level")
     results.add_options(parser)
     options = parser.parse_args(arguments)
     began_at = datetime.now(UTC)
-    found = asyncio.run(measure(options.orders, options.minutes))
+    found = asyncio.run(measure(options.orders, options.minutes, options.measure))
     results.report(found, began_at, options, console, "bench.growth")
     return 0
 
