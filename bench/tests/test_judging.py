@@ -1,7 +1,6 @@
 """What is called growth, and what services count."""
 
 import pytest
-
 from bench.bare.pipeline import derived
 from bench.soak import judge
 from bench.stages import Stages
