@@ -77,6 +77,8 @@ def flat(results: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _said(number: object) -> str:
+    if isinstance(number, bool):
+        return "yes" if number else "no"
     if isinstance(number, float):
         return f"{number:,.1f}" if abs(number) >= 10 else f"{number:.3g}"
     return f"{number:,}" if isinstance(number, int) else str(number)

@@ -1,8 +1,9 @@
 """Steady load for long: does memory stay flat? `python -m bench.soak [--minutes 10] [--rate 100]`.
 
 Looks at the memory of each process every ten seconds and fits a line through the second half. A process is flat when
-that line rises by less than 2 % of its memory, or less than a mebibyte, over that half. The database is told of but
-not judged: its share of memory grows until it has touched all of its buffers, and the driver keeps notes of its own.
+that line rises by less than 2 % of its memory, or less than a mebibyte, over that half. Database and broker are told
+of but not judged: both grow until they have touched all that their settings give them (shared buffers, the heap). Nor
+is the driver, which keeps notes of its own.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from oms_sample.measure import PLAYER
 
 EVERY_S = 10.0
 FLAT_SHARE, FLAT_MB = 0.02, 1.0
-NOT_JUDGED = frozenset({"postgres", PLAYER})
+NOT_JUDGED = frozenset({"postgres", "kafka", PLAYER})
 
 Samples = Sequence[tuple[float, Mapping[str, float]]]
 """Seconds since the start, and MiB by process."""

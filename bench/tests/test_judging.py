@@ -30,8 +30,8 @@ def test_memory_that_rises_by_a_fiftieth_grows() -> None:
     assert judged["memory"]["orders"]["bytes_per_order"] == pytest.approx(3 * 2**20 / 300 / 100, rel=0.01)
 
 
-def test_the_database_and_the_driver_are_not_judged() -> None:
-    assert judge(samples(orders=99.0, postgres=300.0, player=300.0), rate=100)["verdict"] == "flat"
+def test_what_grows_to_its_settings_is_not_judged() -> None:
+    assert judge(samples(orders=99.0, postgres=300.0, kafka=300.0, player=300.0), rate=100)["verdict"] == "flat"
 
 
 def counted(cpu: float, applied: int) -> Stages:
