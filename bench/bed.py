@@ -17,6 +17,7 @@ from oms_events.contracts.intake import StockReport
 from oms_events.contracts.inventory import NodeStockChanged, StockReserved
 from oms_local.run_folder import throw_away_folder
 from oms_local.system import Options, System, running_system
+from oms_local.topology import GATEWAY, service_of
 from oms_sample import masterdata, measure
 from oms_sample.book import Survey
 from oms_sample.channel import ORDERS, PAYMENTS
@@ -75,6 +76,12 @@ class Bed:
         self.system = system
         self.doors = doors
         self.endpoints = Endpoints.of(system)
+
+    @property
+    def metrics_urls(self) -> list[str]:
+        """Base URLs of all processes that consume."""
+        own = [url for name, url in self.system.urls.items() if name != GATEWAY]
+        return [*own, *self.system.worker_urls.values()]
 
     def meter(self) -> Meter:
         """Begin to count CPU time."""
@@ -163,8 +170,8 @@ class Bed:
     @contextmanager
     def standing_still(self, *running: str) -> Iterator[None]:
         """All services stand still but the gateway and those named."""
-        services = set(self.system.urls) - {"gateway", *running}
-        with suspended(pid for name, pid in self.system.pids().items() if name in services):
+        services = set(self.system.urls) - {GATEWAY, *running}
+        with suspended(pid for name, pid in self.system.pids().items() if service_of(name) in services):
             yield
 
 
@@ -182,9 +189,9 @@ def suspended(pids: Iterable[int]) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def fresh_bed() -> AsyncIterator[Bed]:
+async def fresh_bed(*, workers: int = 1, partitions: int = 4) -> AsyncIterator[Bed]:
     """A system with data of its own, thrown away at the end."""
     with throw_away_folder() as folder:
-        options = Options(run_dir=folder.path, log_level="WARNING")
+        options = Options(run_dir=folder.path, log_level="WARNING", workers=workers, partitions=partitions)
         async with running_system(options, report=console.print) as system, Doors(Endpoints.of(system)) as doors:
             yield Bed(system, doors)

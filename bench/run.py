@@ -17,8 +17,8 @@ from bench.bare import floor
 from bench.bed import AT_PEACE, BATCH, HOT, SKUS, Bed, console, fresh_bed
 from bench.one_event import one_event
 from bench.paced import idle, paced
+from bench.path import whole_path
 from bench.relay import relay
-from bench.stages import Stages
 from bench.watch import Watch
 from oms_events.contracts.fulfilment import ShipmentReleased
 from oms_events.contracts.inventory import StockReservationRejected, StockReserved
@@ -99,17 +99,9 @@ class Bench:
             )
 
     async def _whole_path(self) -> results.Results:
-        orders = load.synthetic("whole", self._scale.whole_path, SKUS, batch=BATCH)
-        stages, meter = await Stages.read(self._bed.system.urls), self._bed.meter()
-        came, seconds = await self._bed.timed(orders, ShipmentReleased)
-        cost = meter.per_order(came)
-        self._full_speed = came / seconds
-        return {
-            "whole_path_orders_per_s": round(self._full_speed, 1),
-            "whole_path_orders": came,
-            **{f"whole_path_{name}": value for name, value in cost.items()},
-            **(await Stages.read(self._bed.system.urls)).since(stages),
-        }
+        found = await whole_path(self._bed, self._scale.whole_path)
+        self._full_speed = found["whole_path_orders_per_s"]
+        return found
 
     async def paced(self) -> results.Results:
         """At two low rates."""

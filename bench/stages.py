@@ -1,7 +1,7 @@
 """What each stage of handling an event costs, as the services count it themselves."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import httpx
@@ -11,7 +11,6 @@ from bench import results
 
 _CPU = "oms_stage_cpu_seconds"
 _RECORDS = "oms_consumer_records"
-_GATEWAY = "gateway"
 
 
 @dataclass(slots=True)
@@ -24,13 +23,12 @@ class Stages:
     """Events applied, by consumer group."""
 
     @classmethod
-    async def read(cls, urls: Mapping[str, str]) -> "Stages":
-        """From the services' own metrics."""
+    async def read(cls, urls: Iterable[str]) -> "Stages":
+        """From the metrics of the processes at these base URLs."""
         stages = cls()
         async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
-            for service, url in urls.items():
-                if service != _GATEWAY:
-                    stages._count((await http.get(f"{url}/metrics")).raise_for_status().text)
+            for url in urls:
+                stages._count((await http.get(f"{url}/metrics")).raise_for_status().text)
         return stages
 
     def _count(self, text: str) -> None:
