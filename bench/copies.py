@@ -9,14 +9,18 @@ the past. What stays as it was: the contents of documents, and whatever is not k
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import asyncpg
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from oms_events.runtime import inbox
 
 APART_S = 20
 """Seconds between an order and its next copy: more than the copied orders took together."""
-MOST_COPIES = 9_999
-"""What the number of a copied waybill has room for."""
+MOST_COPIES = 8_000
+"""Their times fill the two days before, for which the inbox keeps partitions; a copied waybill has room for more."""
 _SAME_WIDTH = 0.05
 
 _CLONE = f"""
@@ -32,7 +36,8 @@ create or replace function bench.clone(id uuid, n int) returns uuid immutable pa
 $$
 """
 _TABLES = """
-select relname from pg_stat_user_tables where schemaname = 'public' order by relname
+select relname from pg_class
+ where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition order by relname
 """
 _COLUMNS = """
 select column_name, data_type, is_identity = 'YES' as counted
@@ -71,13 +76,16 @@ class Template:
 class Copier:
     """Copies in one service's database."""
 
-    def __init__(self, service: str, connection: asyncpg.Connection) -> None:
+    def __init__(self, service: str, sqlalchemy_url: str, connection: asyncpg.Connection) -> None:
         self.service = service
+        self._sqlalchemy_url = sqlalchemy_url
         self._connection = connection
         self._templates: list[Template] = []
 
-    async def begin(self, since: int, orders: int) -> None:
-        """Keep what transactions from `since` on have written for so many orders."""
+    async def begin(self, since: int, orders: int, earliest: date) -> None:
+        """Keep what transactions from `since` on have written for so many orders. `earliest` is the day of the first
+        copies: the inbox has a partition for each day, and would have had one then."""
+        await self._keep_days(earliest)
         await self._connection.execute("create schema if not exists bench")
         await self._connection.execute(_CLONE)
         await self._connection.execute("set synchronous_commit = off")
@@ -91,6 +99,12 @@ class Copier:
                 if rows >= orders / 2:
                     self._templates.append(_template(table, columns, rows))
                     await self._connection.execute(f"analyze bench.{table}")
+
+    async def _keep_days(self, earliest: date) -> None:
+        engine = create_async_engine(self._sqlalchemy_url)
+        async with engine.begin() as connection:
+            await inbox.keep_partitions(connection, earliest, days=365)
+        await engine.dispose()
 
     @property
     def rows(self) -> int:

@@ -13,14 +13,14 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
 from bench import load, results
 from bench.bed import BATCH, SKUS, Bed, console, fresh_bed
 from bench.completed import complete
-from bench.copies import MOST_COPIES, Copier, clone_of, copy_all
+from bench.copies import APART_S, MOST_COPIES, Copier, clone_of, copy_all
 from oms_events.contracts.fulfilment import ShipmentReleased
 
 LEVELS = (0, 100_000, 500_000, 1_000_000, 2_000_000)
@@ -39,7 +39,7 @@ select indexrelname as name, pg_relation_size(indexrelid) as bytes
 """
 _QUEUES = """
 select relname as name, n_live_tup as rows, n_dead_tup as dead, pg_total_relation_size(relid) as bytes
-  from pg_stat_user_tables where schemaname = 'public' and relname in ('inbox', 'outbox')
+  from pg_stat_user_tables where schemaname = 'public' and (relname like 'inbox%' or relname = 'outbox')
 """
 _SIZE = "select pg_database_size(current_database())"
 
@@ -51,7 +51,10 @@ class Growth:
         self._bed = bed
         self._measured = measured
         self._connections = connections
-        self._copiers = [Copier(service, connection) for service, connection in connections.items()]
+        self._copiers = [
+            Copier(service, bed.system.database_urls[service], connection)
+            for service, connection in connections.items()
+        ]
 
     async def run(self, levels: Sequence[int], minutes: float) -> results.Results:
         """All levels that time and disk allow."""
@@ -59,8 +62,9 @@ class Growth:
         await self._bed.set_up()
         mark = await self._connections["orders"].fetchval("select pg_current_xact_id()::text::bigint")
         ids = await complete(self._bed, "template", TEMPLATES)
+        earliest = datetime.now(UTC) - timedelta(seconds=max(levels) // TEMPLATES * APART_S)
         for copier in self._copiers:
-            await copier.begin(mark, TEMPLATES)
+            await copier.begin(mark, TEMPLATES, earliest.date())
         rows_per_order = sum(copier.rows for copier in self._copiers) / TEMPLATES
         console.print(f"a completed order is {rows_per_order:.1f} rows")
         found: results.Results = {"rows_per_order": round(rows_per_order, 1), "levels": {}}
