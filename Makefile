@@ -15,6 +15,8 @@ EXIT ?=
 SUMMARY ?=
 # Knob of `make bench` and `make chaos`
 JSON ?=
+# Knob of `make bench`
+ONLY ?=
 # Knobs of `make chaos`
 SEED ?=
 FAULTS ?= 30
@@ -80,8 +82,8 @@ contracts: install ## regenerated contracts equal the committed ones and break n
 openapi: install ## write the services' HTTP APIs to contracts/openapi
 	@$(BIN)/python -m tests.contract.openapi
 
-bench: install ## measure speed and memory (JSON=path for figures as JSON)
-	@$(BIN)/python -m bench.run $(if $(JSON),--json $(JSON))
+bench: install ## measure speed and memory (JSON=path for figures as JSON, ONLY=names of measurements)
+	@$(BIN)/python -m bench.run $(if $(JSON),--json $(JSON)) $(if $(ONLY),--only $(ONLY))
 
 chaos: install ## one fault after the other under load, and an audit (SEED=, FAULTS=, LIMIT=, KINDS=, LOGS=, JSON=)
 	@exec $(BIN)/python -m tests.chaos --faults $(FAULTS) $(if $(SEED),--seed $(SEED)) $(if $(LIMIT),--limit $(LIMIT)) \

@@ -1,5 +1,7 @@
 """Results as a table for a person, as JSON, and as a section of RESULTS.md."""
 
+import argparse
+import json
 import os
 import platform
 import sys
@@ -37,14 +39,30 @@ def show(results: Results, console: Console) -> None:
     console.print(table)
 
 
-def section(results: Results, at: datetime) -> str:
-    """A section of RESULTS.md."""
+def section(results: Results, at: datetime, module: str = "bench.run") -> str:
+    """A section of RESULTS.md, as made by `python -m MODULE`."""
     rows = "\n".join(f"| {name} | {_said(number)} |" for name, number in flat(results).items())
-    command = "python -m bench.run " + " ".join(sys.argv[1:])
+    command = f"python -m {module} " + " ".join(sys.argv[1:])
     return (
         f"\n## {at:%Y-%m-%d %H:%M} UTC\n\n- command: `{command.strip()}`\n- machine: {machine()}\n\n"
         f"| what | number |\n| --- | ---: |\n{rows}\n"
     )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What every measuring command takes."""
+    parser.add_argument("--json", type=Path, help="write the numbers as JSON")
+    parser.add_argument("--results", type=Path, help="add a section to this RESULTS.md")
+
+
+def report(results: Results, began_at: datetime, options: argparse.Namespace, console: Console, module: str) -> None:
+    """Show the numbers, and write them where the options ask for it."""
+    show(results, console)
+    if options.json:
+        options.json.write_text(json.dumps({"at": began_at.isoformat(), "machine": machine(), **results}, indent=2))
+    if options.results:
+        with options.results.open("a") as file:
+            file.write(section(results, began_at, module))
 
 
 def flat(results: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -59,7 +77,11 @@ def flat(results: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _said(number: object) -> str:
-    return f"{number:,.1f}" if isinstance(number, float) else f"{number:,}" if isinstance(number, int) else str(number)
+    if isinstance(number, bool):
+        return "yes" if number else "no"
+    if isinstance(number, float):
+        return f"{number:,.1f}" if abs(number) >= 10 else f"{number:.3g}"
+    return f"{number:,}" if isinstance(number, int) else str(number)
 
 
 def _lines(path: str) -> list[str]:

@@ -10,7 +10,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -21,10 +21,10 @@ import psutil
 from rich.table import Table
 
 from bench import results
-from bench.run import Bench, Scale, console, fresh_system
+from bench.bed import console, fresh_bed
+from bench.path import whole_path
+from bench.run import Scale
 from oms_local.topology import service_of
-from oms_sample.client import Doors
-from oms_sample.endpoints import Endpoints
 
 LOOK_S = 0.1
 WORTH_IT = 1.1
@@ -101,15 +101,10 @@ class Step:
 
 async def measure(workers: int, partitions: int, orders: int) -> Step:
     """Start, measure, stop."""
-    scale = replace(Scale(), whole_path=orders)
-    async with (
-        fresh_system(workers=workers, partitions=partitions) as system,
-        Doors(Endpoints.of(system)) as doors,
-    ):
-        bench = Bench(system, doors, scale)
-        await bench.set_up()
-        async with Sampled(system.platform.postgres.url()) as sampled:
-            found = await bench.whole_path()
+    async with fresh_bed(workers=workers, partitions=partitions) as bed:
+        await bed.set_up()
+        async with Sampled(bed.system.platform.postgres.url()) as sampled:
+            found = await whole_path(bed, orders)
     by_service: Counter[str] = Counter()
     for process, spent in found["whole_path_cpu_us_per_order_by_process"].items():
         by_service[service_of(process)] += spent

@@ -23,6 +23,8 @@ class Sent:
 
     accepted: int
     seconds: float
+    times_ms: Sequence[float]
+    """From each request to its answer."""
 
     @property
     def per_s(self) -> float:
@@ -58,7 +60,7 @@ async def _send(url: str, prepared: Sequence[bytes], connections: int) -> Sent:
         for _ in range(connections)
     ]
     accepted = sum(await asyncio.gather(*(caller.done for caller in callers)))
-    return Sent(accepted, time.monotonic() - began)
+    return Sent(accepted, time.monotonic() - began, [1000 * took for caller in callers for took in caller.times])
 
 
 class _Caller(asyncio.Protocol):
@@ -66,6 +68,8 @@ class _Caller(asyncio.Protocol):
 
     def __init__(self, left: Iterator[bytes], done: "asyncio.Future[int]") -> None:
         self.done = done
+        self.times: list[float] = []
+        """Seconds that each answer took."""
         self._left = left
         self._accepted = 0
         self._answer = b""
@@ -84,6 +88,7 @@ class _Caller(asyncio.Protocol):
             return
         self._accepted += self._answer.startswith(b"HTTP/1.1 202")
         self._answer = b""
+        self.times.append(time.monotonic() - self._sent_at)
         self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -96,4 +101,5 @@ class _Caller(asyncio.Protocol):
             self.done.set_result(self._accepted)
             self._transport.close()
         else:
+            self._sent_at = time.monotonic()
             self._transport.write(request)

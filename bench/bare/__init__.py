@@ -1,0 +1,1 @@
+"""What the way of an order costs when nothing else is there: `python -m bench.bare`."""
