@@ -32,7 +32,7 @@ def main() -> int:
     document = outcome.document()
     if options.json:
         options.json.write_text(json.dumps(document, indent=2) + "\n")
-    for problem in (*outcome.failures, *outcome.violations):
+    for problem in (*outcome.failures, *outcome.crashes, *outcome.violations):
         print(problem)
     print(json.dumps({name: value for name, value in document.items() if not isinstance(value, list)}, indent=2))
     return 0 if outcome.sound else 1

@@ -1,6 +1,7 @@
 """One campaign: a system, a load, one fault after the other, and at the end the audit."""
 
 import asyncio
+import re
 import shutil
 import time
 from collections import Counter
@@ -10,6 +11,7 @@ from pathlib import Path
 from random import Random
 from signal import SIGTERM
 
+from oms_events.runtime import crash_points
 from oms_local.run_folder import throw_away_folder
 from oms_sample.book import Book
 from oms_sample.cli import SLICE
@@ -67,6 +69,8 @@ class Outcome:
     faults: list[Struck] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     manual_steps: list[str] = field(default_factory=list)
+    crashes: list[str] = field(default_factory=list)
+    """Services that ended by themselves of an error: no fault is a reason for that."""
     failures: list[str] = field(default_factory=list)
     """Why the campaign itself did not do what was planned."""
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -78,7 +82,7 @@ class Outcome:
 
     @property
     def sound(self) -> bool:
-        return not (self.violations or self.manual_steps or self.failures or self.stalled)
+        return not (self.violations or self.manual_steps or self.crashes or self.failures or self.stalled)
 
     def count(self, harm: str) -> int:
         return sum(violation.harm == harm for violation in self.violations)
@@ -100,6 +104,7 @@ class Outcome:
             "unsound": self.count("unsound"),
             "manual_steps": len(self.manual_steps),
             "manual_steps_taken": self.manual_steps,
+            "crashes": self.crashes,
             "failures": self.failures,
             "violations": [str(violation) for violation in self.violations],
             "orders_by_state": self.orders_by_state,
@@ -118,14 +123,21 @@ async def run(plan: Plan, *, cache: Path = ROOT / ".cache", report: Report = pri
     load = Portions(RATE, plan.orders / sum(fault.kind.portions for fault in planned))
     disk = any(fault.kind.inject is fill_disk for fault in planned)
     began = time.monotonic()
+    crashes: list[str] = []
+
+    def listen(line: str) -> None:
+        if _is_crash(line):
+            crashes.append(line)
+        report(line)
+
     with throw_away_folder() as folder:
         try:
-            async with running_rig(folder.path, cache, report, load, small=disk) as rig:
+            async with running_rig(folder.path, cache, listen, load, small=disk) as rig:
                 outcome = await _Campaign(plan, rig, report).play(planned)
         finally:
             if plan.logs is not None:
                 shutil.copytree(folder.logs, plan.logs, dirs_exist_ok=True)
-    outcome.left_out = left_out
+    outcome.crashes, outcome.left_out = crashes, left_out
     outcome.duration_s = round(time.monotonic() - began, 1)
     return outcome
 
@@ -134,6 +146,12 @@ def _possible(kinds: Sequence[Kind]) -> tuple[list[Kind], dict[str, str]]:
     """The kinds that can be injected on this machine, and why the others cannot."""
     left_out = {kind.name: why for kind in kinds if (why := kind.obstacle()) is not None}
     return [kind for kind in kinds if kind.name not in left_out], left_out
+
+
+def _is_crash(line: str) -> bool:
+    """Whether the launcher says that a service ended of an error. A code of 0 is a stop, 137 a crash point's."""
+    said = re.match(r"(\w+) ended with code (\d+)", line)
+    return said is not None and said[1] in EVERY_SERVICE and int(said[2]) not in {0, crash_points.EXIT_CODE}
 
 
 class _Campaign:

@@ -30,6 +30,7 @@ async def test_no_order_is_lost_doubled_or_stuck_whatever_fails(pytestconfig: py
 
     assert {fault.kind for fault in outcome.faults} == set(SHORT), f"seed {seed}"
     assert outcome.failures == [], f"seed {seed}"
+    assert outcome.crashes == [], f"seed {seed}"
     assert outcome.violations == [], f"seed {seed}"
     assert outcome.manual_steps == [], f"seed {seed}"
     assert not outcome.stalled, f"seed {seed}"

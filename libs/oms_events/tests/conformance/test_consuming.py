@@ -5,6 +5,7 @@ import json
 from contextlib import AsyncExitStack
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import UnknownTopicOrPartitionError
 from prometheus_client import REGISTRY
@@ -397,3 +398,23 @@ async def add_partitions(bootstrap: str, topic: Topic, count: int) -> None:
     await admin.start()
     await admin.create_partitions({topic.name: NewPartitions(count)})
     await admin.close()
+
+
+@ONLY_KAFKA
+async def test_a_member_that_has_not_started_is_behind_nowhere(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watch may look while the client is still reaching for the broker."""
+    starting = asyncio.Event()
+
+    async def never(_: AIOKafkaConsumer) -> None:
+        starting.set()
+        await asyncio.Event().wait()
+
+    async def nothing() -> None: ...
+
+    monkeypatch.setattr(AIOKafkaConsumer, "start", never)
+    source = kit.source()
+    start = asyncio.create_task(source.start(nothing))
+    await starting.wait()
+    assert await source.behind() == {}
+    start.cancel()
+    await asyncio.wait([start])

@@ -62,7 +62,7 @@ class KafkaSource:
 
     async def start(self, on_revoked: Callable[[], Awaitable[None]]) -> None:
         settings = self._settings
-        self._consumer = AIOKafkaConsumer(
+        consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka_bootstrap,
             group_id=self._group,
             group_instance_id=f"{self._group}.{settings.instance}" if settings.instance else None,
@@ -76,12 +76,13 @@ class KafkaSource:
             max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
             metadata_max_age_ms=_METADATA_MAX_AGE_MS,
         )
-        self._consumer.subscribe(self._topics, listener=_Listener(self, on_revoked))
+        consumer.subscribe(self._topics, listener=_Listener(self, on_revoked))
         try:
-            await self._consumer.start()
+            await consumer.start()
         except BaseException:
-            await self.stop()
+            await consumer.stop()
             raise
+        self._consumer = consumer  # only now: others ask how far behind we are, and a client half made has no answer
 
     async def fetch(self, *, max_records: int, timeout_ms: int) -> Sequence[Record]:
         if self._assigned_anew and time.monotonic() >= self._look_at:
