@@ -5,15 +5,17 @@ from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 
 import pytest
+from aiokafka.errors import KafkaError
 from sqlalchemy import text
 
 from oms_events.codec import Record, RecordTooLarge
 from oms_events.envelope import origin
 from oms_events.registry import MAX_RECORD_BYTES
+from oms_events.runtime.kafka import partition_of
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.ports import RecordSink
 
-from .kit import BUMP, COMMIT_LATE, ONLY_KAFKA, ONLY_MEMORY, WRITES, Kit, Noted, crashing, until
+from .kit import BUMP, COMMIT_LATE, ONLY_KAFKA, ONLY_MEMORY, PARTITIONS, WRITES, Kit, Noted, crashing, record_of, until
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -261,6 +263,35 @@ async def _grow_too_large(runtime: Runtime) -> None:
         cause = origin("/test", "fat", at=NOW)
         work.emit(Noted(counter="fat", seq=0), cause=cause)
         work.emit(Noted(counter="fat", seq=1, padding="x" * MAX_RECORD_BYTES), cause=cause)
+
+
+async def test_nothing_comes_through_behind_a_record_that_was_refused(kit: Kit) -> None:
+    """Not even where the producer has never been before: a broker takes any sequence from a stranger."""
+    await kit.limit_messages(10_000)
+    sink = kit.sink()
+    await sink.start()
+    elsewhere = next(key for key in "abdefgh" if _place(key) != _place("c"))
+    await (await sink.send([record_of(Noted(counter=elsewhere, seq=0))]))
+    generation = sink.generation
+    answers: list[Awaitable[None]] = []
+    overtaken = 0
+    for seq, size in enumerate([20_000, *[0] * 30]):
+        record = record_of(Noted(counter="c", seq=seq, padding="x" * size))
+        try:
+            answers.append(await sink.send([record], generation=generation))
+        except ConnectionError:
+            overtaken += 1
+        await asyncio.sleep(0)
+    told = await asyncio.gather(*answers, return_exceptions=True)
+    assert all(isinstance(error, KafkaError) for error in told)
+    assert len(told) + overtaken == 31
+    await (await sink.send([record_of(Noted(counter="c", seq=31))], generation=sink.generation))
+    await sink.stop()
+    assert await kit.notes(2) == {elsewhere: [0], "c": [31]}
+
+
+def _place(key: str) -> int:
+    return partition_of(key.encode(), range(PARTITIONS))
 
 
 async def test_what_the_broker_refuses_is_published_when_it_takes_it_and_holds_up_no_other_key(kit: Kit) -> None:
