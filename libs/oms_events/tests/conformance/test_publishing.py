@@ -29,6 +29,8 @@ class Unreliable:
         self.failures = 0
         self.held: asyncio.Event | None = None
         self.mute = False
+        self.stuck: asyncio.Event | None = None
+        """The next records are taken, and go no further until it is set."""
         self.sent = asyncio.Event()
 
     @property
@@ -49,12 +51,19 @@ class Unreliable:
             if generation != self.generation:
                 raise ConnectionError("a send before this one failed")
             generation = self._inner.generation
+        if self.stuck is not None:
+            stuck, self.stuck = self.stuck, None
+            return asyncio.ensure_future(self._go_on(stuck, records))
         answer = await self._inner.send(records, generation=generation)
         if self.mute:
             await answer
             self.sent.set()
             return asyncio.get_running_loop().create_future()
         return answer
+
+    async def _go_on(self, stuck: asyncio.Event, records: Sequence[Record]) -> None:
+        await stuck.wait()
+        await (await self._inner.send(records))
 
     async def stop(self) -> None:
         await self._inner.stop()
@@ -310,6 +319,33 @@ async def test_what_the_broker_refuses_is_published_when_it_takes_it_and_holds_u
         assert await kit.outbox() >= 2
         await kit.limit_messages(1_048_576)
         assert await kit.notes(83) == through | {"fat": [0, 1, 2]}
+        await until_published(kit)
+
+
+async def test_nothing_overtakes_an_event_that_is_still_on_its_way_when_another_send_fails(kit: Kit) -> None:
+    """The failed producer goes on with what it has in flight; the relay has a new one, and must not be faster."""
+    sink = Unreliable(kit.sink())
+    async with kit.runtime(sink=sink).running() as runtime:
+        stuck = sink.stuck = asyncio.Event()
+        await note(runtime, "c", 0)
+
+        async def taken() -> bool:
+            return sink.stuck is None
+
+        await until(taken)
+        sink.failures = 1
+        await note(runtime, "other", 0)
+
+        async def failed() -> bool:
+            return sink.failures == 0
+
+        await until(failed)
+        await note(runtime, "c", 1)
+        await note(runtime, "free", 0)
+        told = await kit.notes(2)
+        stuck.set()
+        assert told == {"other": [0], "free": [0]}
+        assert await kit.notes(4) == {"c": [0, 1], "other": [0], "free": [0]}
         await until_published(kit)
 
 

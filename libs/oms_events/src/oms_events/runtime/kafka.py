@@ -134,18 +134,22 @@ class _Acquaintance:
 
     def __init__(self) -> None:
         self._known: dict[str, set[int]] = {}
+        self._familiar: set[str] = set()
+        """Topics of which every partition knows the producer: nothing to look at any more."""
         self._under_way: dict[tuple[str, int], asyncio.Future[None]] = {}
 
     async def strangers(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> set[tuple[str, int]]:
         """Partitions of these records that do not know the producer and are not being introduced to it by others: for
         these it waits. They count as being introduced from now on, until `settled`."""
         found: set[tuple[str, int]] = set()
-        for topic in {record.topic for record in records}:
+        for topic in {record.topic for record in records} - self._familiar:
             partitions = list(await producer.partitions_for(topic))
             known = self._known.setdefault(topic, set())
-            if len(known) < len(partitions):
-                numbers = {partition_of(record.key, partitions) for record in records if record.topic == topic}
-                found |= {(topic, number) for number in numbers - known}
+            if len(known) == len(partitions):
+                self._familiar.add(topic)
+                continue
+            numbers = {partition_of(record.key, partitions) for record in records if record.topic == topic}
+            found |= {(topic, number) for number in numbers - known}
         while waits := [self._under_way[slot] for slot in found if slot in self._under_way]:
             await asyncio.wait(waits)
         found = {(topic, number) for topic, number in found if number not in self._known[topic]}
