@@ -46,6 +46,10 @@ class Undecodable(ValueError):
 class UnknownType(Undecodable):
     """The record is an event of a type, or of a version of one, that this code does not know."""
 
+    def __init__(self, type_: str) -> None:
+        super().__init__(f"unknown event type {type_}")
+        self.type = type_
+
 
 class RecordTooLarge(ValueError):
     """The encoded event exceeds `MAX_RECORD_BYTES`."""
@@ -120,7 +124,7 @@ def decode(record: Record) -> Received[Event]:
         meta, value = _meta(headers, _HEADERS), record.value
     model = model_of(meta.type)
     if model is None:
-        raise UnknownType(f"unknown event type {meta.type}")
+        raise UnknownType(meta.type)
     try:
         if model.type == meta.type and isinstance(value, bytes):
             event: Event = model.__pydantic_validator__.validate_json(value)

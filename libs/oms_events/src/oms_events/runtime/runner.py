@@ -202,9 +202,9 @@ class Runner:
         key = dead_letters.key_of(record)
         try:
             received = decode(record)
-        except UnknownType:  # in structured mode only the value tells the type
-            return None
         except Undecodable as error:
+            if isinstance(error, UnknownType) and _name_of(error.type) not in self._names:
+                return None  # in structured mode only the value tells the type
             log.error(
                 "record cannot be read and becomes a dead letter",
                 group=self._group,
