@@ -1,6 +1,7 @@
 """Each event is applied once, each key's in order, whatever happens to members, handlers and offsets."""
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 
 import pytest
@@ -17,6 +18,7 @@ from .kit import (
     ONLY_KAFKA,
     ONLY_MEMORY,
     PARTITIONS,
+    PATIENCE_S,
     Counting,
     Ignored,
     Kit,
@@ -351,6 +353,25 @@ async def test_a_broker_that_fails_for_a_moment_is_waited_for(kit: Kit) -> None:
         await kit.append(*steps)
         await kit.until_steps(expected_of(steps))
         await kit.memory.quiet(runtime.publisher.drain)
+
+
+@ONLY_MEMORY
+async def test_a_fetch_that_fails_loses_nothing_that_is_in_hand(kit: Kit) -> None:
+    assert kit.memory is not None
+    kit.memory.manners = CALM
+    steps = steps_of(counters=1, each=6)
+    async with kit.runtime(batch_window_ms=300).running() as runtime:
+        runtime.runner._busy_at = time.monotonic() + PATIENCE_S  # as if it had just handled something
+        await kit.append(*steps[:5])
+
+        async def in_hand() -> bool:
+            return sum(kit.memory.members(kit.consumer_group)[0].positions.values()) > 0
+
+        await until(in_hand)
+        kit.memory.fail("fetch")
+        await kit.append(steps[5])
+        await kit.until_steps(expected_of(steps))
+        assert kit.memory.failures_left() == 0
 
 
 @ONLY_MEMORY

@@ -172,11 +172,22 @@ class Runner:
         busy = time.monotonic() - self._busy_at < _BUSY_GAP_S
         if records and busy and len(records) < limit and self._settings.batch_window_ms:
             await asyncio.sleep(self._settings.batch_window_ms / 1000)
-            more = await self._source.fetch(max_records=limit - len(records), timeout_ms=0)
+            more = await self._fetch_more(limit - len(records))
             if generation != self._source.generation:
                 generation, records = self._source.generation, []
             records += more
         return generation, records
+
+    async def _fetch_more(self, limit: int) -> Sequence[Record]:
+        """What came meanwhile. An error that passes is none: what is in hand must be handled, it would never come
+        again; the next fetch meets the error if it lasts."""
+        try:
+            return await self._source.fetch(max_records=limit, timeout_ms=0)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("fetching will be tried again", group=self._group, error=type(error).__name__)
+            return ()
 
     async def apply(self, records: Sequence[Record]) -> None:
         """Apply records in one transaction, or as few as it takes to set the bad ones aside."""

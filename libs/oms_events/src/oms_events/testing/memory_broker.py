@@ -325,7 +325,9 @@ class _Group:
 class MemorySource:
     """One member of a group. It waits with time to spare only when it has dealt with all it was given."""
 
-    def __init__(self, broker: MemoryBroker, group: _Group, topics: Sequence[str], name: str, *, static: bool) -> None:
+    def __init__(
+        self, broker: MemoryBroker, group: _Group, topics: Sequence[str], name: str, *, static: bool = False
+    ) -> None:
         self.name = name
         self.topics = topics
         self.static = static
