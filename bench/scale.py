@@ -159,7 +159,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     began_at = datetime.now(UTC)
     numbers = [int(number) for number in options.workers.split(",")]
-    steps = [asyncio.run(measure(number, options.partitions, options.orders)) for number in numbers]
+    steps: list[Step] = []
+    for number in numbers:
+        steps.append(asyncio.run(measure(number, options.partitions, options.orders)))
+        console.print(f"{number} workers: {steps[-1].orders_per_s:,.1f} orders/s, {steps[-1].short_of()}")
     show(steps)
     if options.json:
         told = {

@@ -164,8 +164,8 @@ def payment_of(order: ChannelOrder) -> ChannelPayment:
 
 async def is_released(doors: Doors, order: ChannelOrder) -> bool:
     """Whether the warehouse has been told of an order."""
-    releases = [shipment async for shipment in doors.warehouse.pages(f"/v1/nodes/{NODE}/releases")]
-    return any(shipment["order_id"] == str(order.order_id) for shipment in releases)
+    releases = await doors.warehouse.get(f"/v1/nodes/{NODE}/releases", limit=500)
+    return any(shipment["order_id"] == str(order.order_id) for shipment in releases["items"])
 
 
 async def until_told(bootstrap: str, types: set[str]) -> list[Stored]:

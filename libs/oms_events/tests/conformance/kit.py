@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import MessageSizeTooLargeError
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -33,7 +34,7 @@ from oms_events.runtime.retry import Transient
 from oms_events.runtime.service import Service, at, on
 from oms_events.runtime.settings import Settings
 from oms_events.runtime.work import Work
-from oms_events.testing.memory_broker import MemoryBroker, MemorySource
+from oms_events.testing.memory_broker import MAX_MESSAGE_BYTES, MemoryBroker, MemorySource
 
 PARTITIONS = 4
 PATIENCE_S = 30.0
@@ -347,6 +348,15 @@ class Kit:
         limit = {"max.message.bytes": str(size)}
         async with self._admin() as admin:
             await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, Noted.topic.name, configs=limit)])
+        producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap)
+        await producer.start()
+        try:
+            # A broker takes its time to notice. What it stores meanwhile has no headers and is no note.
+            async with asyncio.timeout(PATIENCE_S):
+                while await _takes(producer, b"x" * (size + 1)) and size < MAX_MESSAGE_BYTES:
+                    pass
+        finally:
+            await producer.stop()
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
@@ -429,6 +439,7 @@ class Kit:
                         found += [
                             Record(m.topic, m.key, m.value, m.headers, m.partition, m.offset, m.timestamp)
                             for m in messages
+                            if m.headers
                         ]
         finally:
             await consumer.stop()
@@ -446,6 +457,13 @@ def record_of(happened: Event) -> Record:
     return encode(happened, EventMeta(id_, "/test", happened.type, happened.key(), now, id_))
 
 
+def structured(record: Record) -> Record:
+    """The same event in CloudEvents' structured mode, where the value says everything."""
+    said = {name.removeprefix("ce_"): value.decode() for name, value in record.headers if name.startswith("ce_")}
+    document = json.dumps(said | {"data": json.loads(record.value or b"")}).encode()
+    return record._replace(value=document, headers=[("content-type", b"application/cloudevents+json")])
+
+
 def steps_of(counters: int, each: int) -> list[Stepped]:
     """Steps of several counters, taking turns."""
     return [Stepped(counter=f"c{n}", seq=seq) for seq in range(each) for n in range(counters)]
@@ -456,6 +474,14 @@ def expected_of(steps: Sequence[Stepped]) -> dict[str, list[int]]:
     for step in steps:
         told.setdefault(step.counter, []).append(step.seq)
     return told
+
+
+async def _takes(producer: AIOKafkaProducer, value: bytes) -> bool:
+    try:
+        await producer.send_and_wait(Noted.topic.name, value)
+    except MessageSizeTooLargeError:
+        return False
+    return True
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Each event is applied once, each key's in order, whatever happens to members, handlers and offsets."""
 
 import asyncio
-import json
+import time
 from contextlib import AsyncExitStack
 
 import pytest
@@ -20,6 +20,7 @@ from .kit import (
     ONLY_KAFKA,
     ONLY_MEMORY,
     PARTITIONS,
+    PATIENCE_S,
     Counting,
     Ignored,
     Kit,
@@ -31,6 +32,7 @@ from .kit import (
     places_of,
     record_of,
     steps_of,
+    structured,
     until,
 )
 
@@ -291,6 +293,7 @@ async def test_an_idle_consumer_takes_a_burst_in_batches(kit: Kit) -> None:
 
 NOBODYS = {
     "another event": b"oms.other.Thing.v7",
+    "a version to come": b"oms.conformance.Ignored.v9",
     "no name that a text column holds": b"a\x00",
 }
 
@@ -299,13 +302,9 @@ NOBODYS = {
 @pytest.mark.parametrize("what", NOBODYS)
 async def test_events_nobody_handles_are_passed_over(kit: Kit, what: str, form: str) -> None:
     stranger = record_of(Stepped(counter="c", seq=99))
-    attributes = dict(stranger.headers) | {"ce_type": NOBODYS[what]}
-    if form == "binary":
-        stranger = stranger._replace(headers=list(attributes.items()))
-    else:
-        said = {name.removeprefix("ce_"): value.decode() for name, value in attributes.items() if "ce_" in name}
-        document = json.dumps(said | {"data": json.loads(stranger.value or b"")}).encode()
-        stranger = stranger._replace(value=document, headers=[("content-type", b"application/cloudevents+json")])
+    stranger = stranger._replace(headers=list((dict(stranger.headers) | {"ce_type": NOBODYS[what]}).items()))
+    if form == "structured":
+        stranger = structured(stranger)
     async with kit.runtime().running():
         await kit.append(Stepped(counter="c", seq=0), Ignored(counter="c"))
         await kit.append_records(stranger)
@@ -356,6 +355,25 @@ async def test_a_broker_that_fails_for_a_moment_is_waited_for(kit: Kit) -> None:
         await kit.append(*steps)
         await kit.until_steps(expected_of(steps))
         await kit.memory.quiet(runtime.publisher.drain)
+
+
+@ONLY_MEMORY
+async def test_a_fetch_that_fails_loses_nothing_that_is_in_hand(kit: Kit) -> None:
+    assert kit.memory is not None
+    kit.memory.manners = CALM
+    steps = steps_of(counters=1, each=6)
+    async with kit.runtime(batch_window_ms=300).running() as runtime:
+        runtime.runner._busy_at = time.monotonic() + PATIENCE_S  # as if it had just handled something
+        await kit.append(*steps[:5])
+
+        async def in_hand() -> bool:
+            return sum(kit.memory.members(kit.consumer_group)[0].positions.values()) > 0
+
+        await until(in_hand)
+        kit.memory.fail("fetch")
+        await kit.append(steps[5])
+        await kit.until_steps(expected_of(steps))
+        assert kit.memory.failures_left() == 0
 
 
 @ONLY_MEMORY

@@ -5,15 +5,17 @@ from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 
 import pytest
+from aiokafka.errors import KafkaError
 from sqlalchemy import text
 
 from oms_events.codec import Record, RecordTooLarge
 from oms_events.envelope import origin
 from oms_events.registry import MAX_RECORD_BYTES
+from oms_events.runtime.kafka import partition_of
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.ports import RecordSink
 
-from .kit import BUMP, COMMIT_LATE, ONLY_KAFKA, ONLY_MEMORY, WRITES, Kit, Noted, crashing, until
+from .kit import BUMP, COMMIT_LATE, ONLY_KAFKA, ONLY_MEMORY, PARTITIONS, WRITES, Kit, Noted, crashing, record_of, until
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -27,6 +29,8 @@ class Unreliable:
         self.failures = 0
         self.held: asyncio.Event | None = None
         self.mute = False
+        self.stuck: asyncio.Event | None = None
+        """The next records are taken, and go no further until it is set."""
         self.sent = asyncio.Event()
 
     @property
@@ -47,12 +51,19 @@ class Unreliable:
             if generation != self.generation:
                 raise ConnectionError("a send before this one failed")
             generation = self._inner.generation
+        if self.stuck is not None:
+            stuck, self.stuck = self.stuck, None
+            return asyncio.ensure_future(self._go_on(stuck, records))
         answer = await self._inner.send(records, generation=generation)
         if self.mute:
             await answer
             self.sent.set()
             return asyncio.get_running_loop().create_future()
         return answer
+
+    async def _go_on(self, stuck: asyncio.Event, records: Sequence[Record]) -> None:
+        await stuck.wait()
+        await (await self._inner.send(records))
 
     async def stop(self) -> None:
         await self._inner.stop()
@@ -263,6 +274,35 @@ async def _grow_too_large(runtime: Runtime) -> None:
         work.emit(Noted(counter="fat", seq=1, padding="x" * MAX_RECORD_BYTES), cause=cause)
 
 
+async def test_nothing_comes_through_behind_a_record_that_was_refused(kit: Kit) -> None:
+    """Not even where the producer has never been before: a broker takes any sequence from a stranger."""
+    await kit.limit_messages(10_000)
+    sink = kit.sink()
+    await sink.start()
+    elsewhere = next(key for key in "abdefgh" if _place(key) != _place("c"))
+    await (await sink.send([record_of(Noted(counter=elsewhere, seq=0))]))
+    generation = sink.generation
+    answers: list[Awaitable[None]] = []
+    overtaken = 0
+    for seq, size in enumerate([20_000, *[0] * 30]):
+        record = record_of(Noted(counter="c", seq=seq, padding="x" * size))
+        try:
+            answers.append(await sink.send([record], generation=generation))
+        except ConnectionError:
+            overtaken += 1
+        await asyncio.sleep(0)
+    told = await asyncio.gather(*answers, return_exceptions=True)
+    assert all(isinstance(error, KafkaError) for error in told)
+    assert len(told) + overtaken == 31
+    await (await sink.send([record_of(Noted(counter="c", seq=31))], generation=sink.generation))
+    await sink.stop()
+    assert await kit.notes(2) == {elsewhere: [0], "c": [31]}
+
+
+def _place(key: str) -> int:
+    return partition_of(key.encode(), range(PARTITIONS))
+
+
 async def test_what_the_broker_refuses_is_published_when_it_takes_it_and_holds_up_no_other_key(kit: Kit) -> None:
     """A topic's limit below ours: an idempotent producer is out of sequence after a refusal and must be built anew."""
     await kit.limit_messages(10_000)
@@ -279,6 +319,33 @@ async def test_what_the_broker_refuses_is_published_when_it_takes_it_and_holds_u
         assert await kit.outbox() >= 2
         await kit.limit_messages(1_048_576)
         assert await kit.notes(83) == through | {"fat": [0, 1, 2]}
+        await until_published(kit)
+
+
+async def test_nothing_overtakes_an_event_that_is_still_on_its_way_when_another_send_fails(kit: Kit) -> None:
+    """The failed producer goes on with what it has in flight; the relay has a new one, and must not be faster."""
+    sink = Unreliable(kit.sink())
+    async with kit.runtime(sink=sink).running() as runtime:
+        stuck = sink.stuck = asyncio.Event()
+        await note(runtime, "c", 0)
+
+        async def taken() -> bool:
+            return sink.stuck is None
+
+        await until(taken)
+        sink.failures = 1
+        await note(runtime, "other", 0)
+
+        async def failed() -> bool:
+            return sink.failures == 0
+
+        await until(failed)
+        await note(runtime, "c", 1)
+        await note(runtime, "free", 0)
+        told = await kit.notes(2)
+        stuck.set()
+        assert told == {"other": [0], "free": [0]}
+        assert await kit.notes(4) == {"c": [0, 1], "other": [0], "free": [0]}
         await until_published(kit)
 
 

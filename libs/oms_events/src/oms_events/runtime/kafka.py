@@ -152,6 +152,47 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka sh
         self._source.assigned()
 
 
+class _Acquaintance:
+    """Which partitions know a producer, and which are just being introduced to it.
+
+    A broker refuses what comes behind a refused batch only where it has stored something of the producer before: from
+    a stranger it takes any sequence. So the first batch of a partition travels alone.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, set[int]] = {}
+        self._familiar: set[str] = set()
+        """Topics of which every partition knows the producer: nothing to look at any more."""
+        self._under_way: dict[tuple[str, int], asyncio.Future[None]] = {}
+
+    async def strangers(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> set[tuple[str, int]]:
+        """Partitions of these records that do not know the producer and are not being introduced to it by others: for
+        these it waits. They count as being introduced from now on, until `settled`."""
+        found: set[tuple[str, int]] = set()
+        for topic in {record.topic for record in records} - self._familiar:
+            partitions = list(await producer.partitions_for(topic))
+            known = self._known.setdefault(topic, set())
+            if len(known) == len(partitions):
+                self._familiar.add(topic)
+                continue
+            numbers = {partition_of(record.key, partitions) for record in records if record.topic == topic}
+            found |= {(topic, number) for number in numbers - known}
+        while waits := [self._under_way[slot] for slot in found if slot in self._under_way]:
+            await asyncio.wait(waits)
+        found = {(topic, number) for topic, number in found if number not in self._known[topic]}
+        self._under_way |= dict.fromkeys(found, asyncio.get_running_loop().create_future()) if found else {}
+        return found
+
+    def settled(self, strangers: set[tuple[str, int]], *, stored: bool) -> None:
+        """The first batches of these partitions were stored, or not."""
+        for slot in strangers:
+            under_way = self._under_way.pop(slot)
+            if not under_way.done():  # one for all that went together
+                under_way.set_result(None)
+            if stored:
+                self._known[slot[0]].add(slot[1])
+
+
 class KafkaSink:
     """An idempotent producer that is thrown away and built anew after an error it cannot get over.
 
@@ -164,6 +205,7 @@ class KafkaSink:
         self._producer: AIOKafkaProducer | None = None
         self._lock = asyncio.Lock()
         self._generation = 0
+        self._acquaintance = _Acquaintance()
 
     @property
     def generation(self) -> int:
@@ -190,22 +232,41 @@ class KafkaSink:
                 except BaseException:
                     await producer.stop()
                     raise
-                self._producer = producer
+                self._producer, self._acquaintance = producer, _Acquaintance()
             return self._producer
 
     async def send(self, records: Sequence[Record], *, generation: int | None = None) -> Awaitable[None]:
-        producer = await self._ready()
+        producer, acquaintance, strangers = await self._turn(records)
         if generation not in {None, self._generation}:
+            acquaintance.settled(strangers, stored=False)
             raise SendOvertaken("a send before this one failed")
         try:
             if len(records) < _WORTH_BATCHING:
                 acks = [await producer.send(r.topic, value=r.value, key=r.key, headers=r.headers) for r in records]
             else:
                 acks = await _send_batches(producer, records)
-        except KafkaError:
-            await self._discard(producer)
+        except BaseException as error:
+            acquaintance.settled(strangers, stored=False)
+            if isinstance(error, KafkaError):
+                await self._discard(producer)
             raise
-        return asyncio.ensure_future(self._settled(producer, acks))
+        settling = asyncio.ensure_future(self._settled(producer, acks))
+        if strangers:
+            settling.add_done_callback(lambda told: acquaintance.settled(strangers, stored=_succeeded(told)))
+        return settling
+
+    async def _turn(self, records: Sequence[Record]) -> tuple[AIOKafkaProducer, _Acquaintance, set[tuple[str, int]]]:
+        """The producer, once it may queue these records, and the partitions that it is introduced to by them."""
+        while True:
+            producer, acquaintance = await self._ready(), self._acquaintance
+            try:
+                strangers = await acquaintance.strangers(producer, records)
+            except KafkaError:
+                await self._discard(producer)
+                raise
+            if producer is self._producer:
+                return producer, acquaintance, strangers
+            acquaintance.settled(strangers, stored=False)
 
     async def _settled(self, producer: AIOKafkaProducer, acks: Sequence[Awaitable[object]]) -> None:
         results = await asyncio.gather(*acks, return_exceptions=True)
@@ -230,6 +291,10 @@ class KafkaSink:
             self._producer = None
             if producer is not None:
                 await producer.stop()
+
+
+def _succeeded(told: "asyncio.Future[None]") -> bool:
+    return not told.cancelled() and told.exception() is None
 
 
 def partition_of(key: bytes | None, partitions: Sequence[int], _available: Sequence[int] = ()) -> int:

@@ -43,6 +43,9 @@ _PENDING = text(
     """
     select id, keys, heads, payload from outbox
      where id <> all(cast(:mine as bigint[])) and created_at < clock_timestamp() - make_interval(secs => :age_s)
+       and not exists (
+        select 1 from outbox as ahead
+         where ahead.id = any(cast(:mine as bigint[])) and ahead.id < outbox.id and ahead.keys && outbox.keys)
      order by id limit :page
     """
 )
@@ -91,7 +94,8 @@ async def store(
 async def pending(
     connection: AsyncConnection, *, mine: Collection[int], age_s: float, page: int
 ) -> list[tuple[int, list[Record]]]:
-    """Rows that their writer has left behind, with their records, oldest first."""
+    """Rows that their writer has left behind, with their records, oldest first; without those of `mine`, and without
+    what waits behind one of these."""
     rows = await connection.execute(_PENDING, {"mine": list(mine), "age_s": age_s, "page": page})
     return [(row.id, _records(row.keys, row.heads, row.payload)) for row in rows]
 

@@ -169,11 +169,22 @@ class Runner:
         early_s = self._began_at + self._settings.batch_window_ms / 1000 - time.monotonic()
         if records and early_s > 0 and len(records) < limit:
             await asyncio.sleep(early_s)
-            more = await self._source.fetch(max_records=limit - len(records), timeout_ms=0)
+            more = await self._fetch_more(limit - len(records))
             if generation != self._source.generation:
                 generation, records = self._source.generation, []
             records += more
         return generation, records
+
+    async def _fetch_more(self, limit: int) -> Sequence[Record]:
+        """What came meanwhile. An error that passes is none: what is in hand must be handled, it would never come
+        again; the next fetch meets the error if it lasts."""
+        try:
+            return await self._source.fetch(max_records=limit, timeout_ms=0)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("fetching will be tried again", group=self._group, error=type(error).__name__)
+            return ()
 
     async def apply(self, records: Sequence[Record]) -> None:
         """Apply records in one transaction, or as few as it takes to set the bad ones aside."""

@@ -67,7 +67,7 @@ class MemoryBroker:
     def __init__(
         self, topics: Iterable[str], *, partitions: int = 4, seed: int | None = None, manners: Manners = ROUGH
     ) -> None:
-        self.seed = seeds.draw() if seed is None else seeds.remember(seed)
+        self.seed = seeds.draw() if seed is None else seed
         self.manners = manners
         self.max_message_bytes = MAX_MESSAGE_BYTES
         """What a topic takes. A producer knows only the limit that topics have from the start."""
@@ -325,7 +325,9 @@ class _Group:
 class MemorySource:
     """One member of a group. It waits with time to spare only when it has dealt with all it was given."""
 
-    def __init__(self, broker: MemoryBroker, group: _Group, topics: Sequence[str], name: str, *, static: bool) -> None:
+    def __init__(
+        self, broker: MemoryBroker, group: _Group, topics: Sequence[str], name: str, *, static: bool = False
+    ) -> None:
         self.name = name
         self.topics = topics
         self.static = static

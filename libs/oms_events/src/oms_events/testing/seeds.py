@@ -16,18 +16,14 @@ _drawn: deque[int] = deque(maxlen=_REMEMBERED)
 def draw() -> int:
     """A seed: the one asked for, or any. Raises ValueError when OMS_SEED is no number."""
     asked = os.environ.get(VARIABLE, "")
-    return remember(int(asked) if asked else random.SystemRandom().getrandbits(32))
-
-
-def remember(seed: int) -> int:
-    """Keep a seed for the report of a failure."""
+    seed = int(asked) if asked else random.SystemRandom().getrandbits(32)
     _drawn.append(seed)
     return seed
 
 
 def drawn() -> list[int]:
-    """The seeds used since last forgotten, oldest first."""
-    return list(_drawn)
+    """The seeds drawn since last forgotten, oldest first."""
+    return list(dict.fromkeys(_drawn))
 
 
 def forget() -> None:
