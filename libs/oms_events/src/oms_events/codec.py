@@ -50,10 +50,6 @@ class UnknownType(Undecodable):
         super().__init__(f"unknown event type {type_}")
         self.type = type_
 
-    def __init__(self, type_: str) -> None:
-        super().__init__(f"unknown event type {type_}")
-        self.type = type_
-
 
 class RecordTooLarge(ValueError):
     """The encoded event exceeds `MAX_RECORD_BYTES`."""
