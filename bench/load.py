@@ -13,7 +13,6 @@ from oms_events.contracts.shared import Destination
 from oms_sample.client import chunks
 
 CHANNEL, SHOP, CURRENCY = "bench", "main", "GBP"
-PLACED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 PRICE_MINOR = 250
 _HOME = Destination(country="GB", region="England", city="London", postcode="SE1 1AB", receiver_token="t-bench")
 
@@ -37,7 +36,8 @@ def size(load: Load) -> int:
 
 
 def synthetic(name: str, count: int, skus: Sequence[str], *, batch: int, lines: int = 2, paid: bool = True) -> Load:
-    """`count` orders of one piece of each of `lines` SKUs, drawn evenly. The same name gives the same orders."""
+    """`count` orders of one piece of each of `lines` SKUs, drawn evenly. The same name gives the same
+    orders, placed now."""
     draw = Random(name)
     orders = [_order(f"{name}-{number}", draw.sample(skus, lines)) for number in range(count)]
     return encode(((order, _payment(order) if paid else None) for order in orders), batch=batch)
@@ -60,7 +60,7 @@ def _order(number: str, skus: Sequence[str]) -> ChannelOrder:
         channel=CHANNEL,
         shop=SHOP,
         channel_order_no=number,
-        placed_at=PLACED_AT,
+        placed_at=datetime.now(UTC),  # ids begin with it: orders of one moment would be scattered in every index
         currency=CURRENCY,
         lines=tuple(
             ChannelOrderLine(line_no=str(place), listing=sku, quantity=1, unit_price_minor=PRICE_MINOR)
@@ -79,7 +79,7 @@ def _payment(order: ChannelOrder) -> ChannelPayment:
         payment_no="1",
         currency=CURRENCY,
         amount_minor=order.total_minor,
-        paid_at=PLACED_AT,
+        paid_at=order.placed_at,
     )
 
 
