@@ -110,7 +110,8 @@ def throw_away_folder() -> Iterator[RunFolder]:
     for leftover in temporary.glob(f"{_THROW_AWAY}*"):
         pid = int(leftover.name.removeprefix(_THROW_AWAY).split("-")[0])
         if leftover.stat().st_uid == os.geteuid() and not psutil.pid_exists(pid):
-            RunFolder(leftover).remove()
+            with contextlib.suppress(OSError):  # something is mounted there: whoever did that removes it
+                RunFolder(leftover).remove()
     path = Path(tempfile.mkdtemp(prefix=f"{_THROW_AWAY}{os.getpid()}-"))
     path.chmod(0o711)  # the database's account passes through; nobody else can list it
     folder = RunFolder(path)

@@ -63,10 +63,12 @@ async def test_a_day_that_began_in_the_default_partition_stays_there(kit: Kit) -
 
 
 async def test_old_marks_leave_the_default_partition_in_pieces(kit: Kit) -> None:
-    ids = [id_at(NOW, str(number)) for number in range(5)]
-    await admit(kit, *ids)
+    await keep(kit, NOW)
+    old = [id_at(NOW - timedelta(days=40), str(number)) for number in range(5)]
+    fresh = [id_at(NOW, str(number)) for number in range(5)]  # each in the same place of its own partition
+    await admit(kit, *old, *fresh)
     async with kit.engine.begin() as connection:
-        await connection.execute(text("update inbox set handled_at = handled_at - interval '40 days'"))
+        await connection.execute(text("update inbox_other set handled_at = handled_at - interval '40 days'"))
         assert await inbox.purge(connection, days=30, chunk=3)
         assert not await inbox.purge(connection, days=30, chunk=3)
-    assert await rows_by_partition(kit) == {}
+    assert await rows_by_partition(kit) == {"inbox_day_20260302": 5}

@@ -53,13 +53,6 @@ _PARTITIONS = text(
     "select relname from pg_inherits join pg_class on pg_class.oid = inhrelid"
     " where inhparent = 'inbox'::regclass and relname like :names"
 )
-_FORGET = text("delete from inbox where consumer = :consumer and event_id = any(cast(:event_ids as uuid[]))")
-_PURGE = text(
-    """
-    delete from inbox where ctid = any(array(
-        select ctid from inbox where handled_at < now() - make_interval(days => :days) limit :chunk))
-    """
-)
 
 
 @dataclass(frozen=True, slots=True)
