@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from oms_events.runtime.settings import Settings
+from oms_events.runtime.stages import watch_statements
 
 # asyncpg asks of every element of an array parameter, by abstract base classes, whether it is an array itself. Batches
 # travel as arrays: asked by plain classes, it takes a third less to send one. Only lists and tuples are arrays then.
@@ -48,6 +49,7 @@ def build_engine(settings: Settings, *, name: str) -> AsyncEngine:
         },
     )
     event.listen(engine.sync_engine, "handle_error", _distrust_the_pool)
+    watch_statements(engine)
     return engine
 
 

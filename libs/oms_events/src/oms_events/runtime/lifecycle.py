@@ -23,6 +23,7 @@ from oms_events.runtime.retry import backoff, is_transient
 from oms_events.runtime.runner import Runner
 from oms_events.runtime.service import Service
 from oms_events.runtime.settings import Settings
+from oms_events.runtime.stages import Stages
 from oms_events.runtime.sweeper import Sweeper
 from oms_events.runtime.transaction import transaction
 from oms_events.runtime.watch import Watch
@@ -57,7 +58,8 @@ class Runtime:
         self._lanes: list[Lane] = []
         self._clock = clock
         self._sink = sink or KafkaSink(settings, client_id=f"oms-{service.name}")
-        self.publisher = Publisher(self._sink, self._lane())
+        stages = Stages(service.group)
+        self.publisher = Publisher(self._sink, self._lane(), stages)
         self.relay = Relay(
             service.name, sink=self._sink, lane=self._lane(), publisher=self.publisher, settings=settings
         )
@@ -77,6 +79,7 @@ class Runtime:
             publisher=self.publisher,
             settings=settings,
             turn=turn,
+            stages=stages,
             clock=clock,
         )
         self._started = False

@@ -22,6 +22,7 @@ from oms_events.runtime.database import Lane
 from oms_events.runtime.logs import ids_of, kind_of
 from oms_events.runtime.ports import RecordSink
 from oms_events.runtime.retry import backoff, is_transient
+from oms_events.runtime.stages import Stages, within
 from oms_events.runtime.telemetry import PUBLISHED
 
 log = structlog.get_logger()
@@ -79,7 +80,14 @@ async def store(
     connection: AsyncConnection, records: Sequence[Record], standing: Standing, *, done: Sequence[int]
 ) -> Ticket:
     """Write records as one row, and delete rows that are done with."""
-    parameters = {
+    with within("store"):
+        parameters = _columns(records, standing, done)
+    row = (await connection.execute(_INSERT, parameters)).one()
+    return Ticket(row.id, records, row.behind, standing.generation)
+
+
+def _columns(records: Sequence[Record], standing: Standing, done: Sequence[int]) -> dict[str, object]:
+    return {
         "keys": [(record.key or b"").decode() for record in records],
         # One text and one run of bytes for all: an array of each would cost more than all other writing of the row.
         "heads": to_json([(r.topic, r.headers, len(r.value or b"")) for r in records]).decode(),
@@ -87,8 +95,6 @@ async def store(
         "mine": list(standing.mine),
         "done": list(done),
     }
-    row = (await connection.execute(_INSERT, parameters)).one()
-    return Ticket(row.id, records, row.behind, standing.generation)
 
 
 async def pending(
@@ -129,7 +135,8 @@ class Publisher:
     durable go with the next transaction that stores one, or by themselves where none comes.
     """
 
-    def __init__(self, sink: RecordSink, lane: Lane) -> None:
+    def __init__(self, sink: RecordSink, lane: Lane, stages: Stages) -> None:
+        self._stages = stages
         self._sink = sink
         self._lane = lane
         self._in_flight: dict[int, int] = {}
@@ -193,7 +200,8 @@ class Publisher:
             ticket = await self._queue.get()
             crash_points.reach("committed")
             try:
-                ack = await self._sink.send(ticket.records, generation=ticket.generation)
+                with self._stages.of("relay"):
+                    ack = await self._sink.send(ticket.records, generation=ticket.generation)
             except Exception as error:  # noqa: BLE001 - whatever it is, the row stays and the relay takes it
                 self._leave(ticket, error)
                 continue

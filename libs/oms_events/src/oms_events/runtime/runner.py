@@ -27,6 +27,7 @@ from oms_events.runtime.ports import Partition, RecordSource
 from oms_events.runtime.retry import backoff, is_transient
 from oms_events.runtime.service import Handler, Service
 from oms_events.runtime.settings import Settings
+from oms_events.runtime.stages import Stages
 from oms_events.runtime.telemetry import BATCH_SIZE, EVENT_AGE, HANDLE_SECONDS, RECORDS, RETRIES, handling
 from oms_events.runtime.transaction import transaction
 from oms_events.runtime.work import Work
@@ -88,6 +89,7 @@ class Runner:
         publisher: Publisher,
         settings: Settings,
         turn: asyncio.Lock,
+        stages: Stages,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._service = service
@@ -100,6 +102,7 @@ class Runner:
         self._settings = settings
         self._clock = clock
         self._applying = turn
+        self._stages = stages
         self._positions: dict[tuple[str, int], int] = {}
         self._stopping = asyncio.Event()
         self._replay_wanted = asyncio.Event()
@@ -118,7 +121,8 @@ class Runner:
         try:
             while not self._stopping.is_set():
                 try:
-                    generation, records = await self._gather()
+                    with self._stages.of("fetch"):
+                        generation, records = await self._gather()
                     waits = backoff()
                 except Exception as error:
                     if not is_transient(error):
@@ -188,7 +192,8 @@ class Runner:
 
     async def apply(self, records: Sequence[Record]) -> None:
         """Apply records in one transaction, or as few as it takes to set the bad ones aside."""
-        deliveries = [delivery for record in records if (delivery := self._deliver(record)) is not None]
+        with self._stages.of("decode"):
+            deliveries = [delivery for record in records if (delivery := self._deliver(record)) is not None]
         if deliveries:
             self._began_at = time.monotonic()
             await self._settle(deliveries)
@@ -247,7 +252,8 @@ class Runner:
         if not positions:
             return
         try:
-            await self._source.commit({Partition(*place): next_ for place, next_ in positions.items()})
+            with self._stages.of("commit"):
+                await self._source.commit({Partition(*place): next_ for place, next_ in positions.items()})
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -273,11 +279,13 @@ class Runner:
         for wait in backoff():
             started = time.monotonic()
             try:
-                async with transaction(
-                    self._lane.begin, self._publisher, source=self._service.source, now=self._clock()
-                ) as work:
-                    await apply(work)
-                    crash_points.reach("handled")
+                with self._stages.of("commit"):
+                    async with transaction(
+                        self._lane.begin, self._publisher, source=self._service.source, now=self._clock()
+                    ) as work:
+                        with self._stages.of("handle"):
+                            await apply(work)
+                        crash_points.reach("handled")
             except Exception as error:  # noqa: BLE001 - the one place that judges errors
                 if not is_transient(error):
                     return error

@@ -43,6 +43,9 @@ OLDEST = Gauge(
     "oms_consumer_oldest_seconds", "Age of the oldest record not yet applied, 0 when there is none", ["group"]
 )
 LOOP_SILENT = Gauge("oms_loop_silent_seconds", "Since a loop last came round, at the last look", ["service", "loop"])
+STAGE_CPU = Counter(
+    "oms_stage_cpu_seconds_total", "CPU time of a consumer's thread by stage of its work", ["group", "stage"]
+)
 RETRIES = Counter("oms_retries_total", "Attempts that failed and are repeated", ["group", "error"])
 DEAD_LETTERS_OPEN = Gauge("oms_dead_letters_open", "Dead and parked letters that wait for somebody", ["service"])
 PUBLISHED = Counter("oms_published_total", "Records acknowledged by the broker", ["topic"])

@@ -11,6 +11,7 @@ from oms_events.envelope import EventMeta, caused_by
 from oms_events.registry import Event
 from oms_events.runtime import deadlines
 from oms_events.runtime.deadlines import Deadline
+from oms_events.runtime.stages import within
 
 
 class Work:
@@ -36,8 +37,9 @@ class Work:
         slot = (cause.id, event.type)
         ordinal = self._ordinals[slot]
         self._ordinals[slot] = ordinal + 1
-        meta = caused_by(cause, event, ordinal, source=self._source, now=self.now, sequence=sequence)
-        self._records.append(encode(event, meta))
+        with within("encode"):
+            meta = caused_by(cause, event, ordinal, source=self._source, now=self.now, sequence=sequence)
+            self._records.append(encode(event, meta))
 
     def schedule(self, kind: str, key: str, due_at: datetime) -> None:
         """Call the service's deadline handler of that kind at or after `due_at`; the last call per key counts."""
