@@ -93,10 +93,10 @@ class Step:
     def short_of(self) -> str:
         """What was short: cores, or what most sessions of the database waited for."""
         if self.cores_busy >= BUSY:
-            return f"cores: {self.cores_busy:.0%} busy"
+            return f"cores ({self.cores_busy:.0%} busy)"
         waits = [what for what in self.sessions if what != "on a core"]
-        most = f"; most sessions that waited, waited for {waits[0]}" if waits else ""
-        return f"no core ({self.cores_busy:.0%} busy){most}"
+        most = f", most waiting for {waits[0]}" if waits else ""
+        return f"sessions of the database that wait{most} (cores {self.cores_busy:.0%} busy)"
 
 
 async def measure(workers: int, partitions: int, orders: int) -> Step:
@@ -128,6 +128,8 @@ def verdict(steps: Sequence[Step]) -> str:
                 f"Short at {before.workers}: {before.short_of()}. At {after.workers}: {after.short_of()}."
             )
     last = steps[-1]
+    if len(steps) == 1:
+        return f"{last.workers} workers alone tell nothing of scaling; short: {last.short_of()}"
     return f"still scales at {last.workers} workers; short of {last.short_of()}"
 
 
