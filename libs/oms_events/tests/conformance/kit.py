@@ -397,6 +397,15 @@ class Kit:
             )
             return bool((await connection.execute(text(waiting))).scalar_one())
 
+    async def end_transactions(self) -> None:
+        """Take the connections away from whoever is within a transaction."""
+        ending = (
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+            " where datname = current_database() and state = 'idle in transaction' and pid <> pg_backend_pid()"
+        )
+        async with self.engine.connect() as connection:
+            assert (await connection.execute(text(ending))).scalars().all() == [True]
+
     async def notes(self, count: int) -> dict[str, list[int]]:
         """What was published, each event once, in the order of the log."""
         records = await self._read(Noted.topic.name, count)

@@ -213,6 +213,16 @@ async def test_a_crash_within_a_batch_leaves_nothing_half_done(kit: Kit) -> None
         await kit.until_steps(expected_of(steps))
 
 
+async def test_a_handler_that_never_comes_back_cannot_keep_a_process_from_ending(kit: Kit) -> None:
+    """Nor can a dead connection turn its cancellation into an error that is waited out."""
+    await kit.append(Stepped(counter="c", seq=0))
+    kit.counting.hold = asyncio.Event()
+    async with asyncio.timeout(PATIENCE_S), kit.runtime(drain_timeout_s=0.2).running():
+        await kit.counting.entered.wait()
+        await kit.end_transactions()
+    assert await kit.steps() == {}
+
+
 @ONLY_KAFKA
 async def test_a_process_told_to_stop_finishes_its_batch_and_publishes_it(kit: Kit) -> None:
     steps = steps_of(counters=1, each=5)

@@ -3,14 +3,18 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
 from asyncpg.protocol import protocol as _asyncpg
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from oms_events.runtime.logs import kind_of
 from oms_events.runtime.settings import Settings
 from oms_events.runtime.stages import watch_statements
+
+log = structlog.get_logger()
 
 # asyncpg asks of every element of an array parameter, by abstract base classes, whether it is an array itself. Batches
 # travel as arrays: asked by plain classes, it takes a third less to send one. Only lists and tuples are arrays then.
@@ -74,12 +78,26 @@ class Lane:
             self._connection = await self._engine.connect()
         connection = self._connection
         try:
-            async with connection.begin():
-                yield connection
+            await connection.begin()
+            yield connection
+            await connection.commit()
         except BaseException as error:
-            if not isinstance(error, Exception) or _broken(error, connection):
-                await self.close()
+            await self._undo(error, connection)
             raise
+
+    async def _undo(self, error: BaseException, connection: AsyncConnection) -> None:
+        """Roll back, or throw the connection away. Its own error must not take the place of the first one: a
+        cancellation would look like a broken connection, and its loop would go on for ever."""
+        try:
+            if isinstance(error, Exception) and not _broken(error, connection):
+                await connection.rollback()
+                return
+        except Exception as failed:  # noqa: BLE001 - whatever it is, the connection goes
+            log.info("rollback failed", error=kind_of(failed))
+        try:
+            await self.close()
+        except Exception as failed:  # noqa: BLE001 - it is let go of in any case
+            log.info("closing a connection failed", error=kind_of(failed))
 
     async def close(self) -> None:
         """Give the connection back."""
