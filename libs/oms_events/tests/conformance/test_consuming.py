@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from oms_events.codec import Record
 from oms_events.registry import Event, Topic
 from oms_events.runtime.kafka import KafkaSink, TopicsMissing, partition_of
+from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.ports import Partition
 from oms_events.testing.memory_broker import CALM
 
@@ -127,24 +128,27 @@ async def test_members_come_and_go_while_records_flow(kit: Kit, members: int) ->
     steps = steps_of(counters=24, each=4 * members)
     ways = [Counting() for _ in range(members)]
     share = len(steps) // (2 * members)
-
-    async def feed() -> None:
-        for place in range(0, len(steps), share):
-            await kit.append(*steps[place : place + share])
-            await until_taken(kit, place)
-
+    shares = iter([steps[place : place + share] for place in range(0, len(steps), share)])
     async with AsyncExitStack() as all_of_them:
-        feeding = asyncio.create_task(feed())
         for number, counting in enumerate(ways):
             runtime = kit.runtime(f"m{number}", counting=counting, batch_max_records=10)
             await all_of_them.enter_async_context(runtime.running())
-            await until_taken(kit, (number + 1) * share)
-        await feeding
+            await kit.append(*next(shares))  # these find the group taking in a member
+            await until_it_has_partitions(runtime)
+        for some in shares:
+            await kit.append(*some)
         await until_taken(kit, len(steps) - share)  # the last records find the members leaving, one after the other
     async with kit.runtime("late").running():
         await kit.until_steps(expected_of(steps))
         assert await kit.notes(len(steps)) == expected_of(steps)
-    assert sum(bool(counting.batches) for counting in ways) > 1
+    assert all(counting.batches for counting in ways)
+
+
+async def until_it_has_partitions(runtime: Runtime) -> None:
+    async def has_some() -> bool:
+        return bool(places_of(runtime._source))
+
+    await until(has_some)
 
 
 async def test_a_member_with_a_name_has_its_partitions_again_and_nobody_else_notices(kit: Kit) -> None:

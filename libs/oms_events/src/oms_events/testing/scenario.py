@@ -62,7 +62,9 @@ class Scenario:
         self._sink = CollectingSink()
         self._offsets = count()
         self._causes = count()
-        settings = Settings(database_url=SecretStr(database_url), kafka_bootstrap="unused:1", pool_size=2)
+        settings = Settings(
+            database_url=SecretStr(database_url), kafka_bootstrap="unused:1", pool_size=3, relay_age_s=0.0
+        )
         self.runtime = Runtime(service, settings, sink=self._sink, clock=lambda: self.now)
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(build_app(self.runtime)), base_url="http://service.test"
@@ -117,8 +119,10 @@ class Scenario:
         return await self.published()
 
     async def published(self) -> list[Event]:
-        """What the service published since last asked (an API call publishes too)."""
+        """What the service published since last asked (an API call publishes too), and what it left to the relay."""
         await self.runtime.publisher.drain()
+        while await self.runtime.relay.publish_page():
+            pass
         records, self._sink.records = self._sink.records, []
         return [decode(record).event for record in records]
 
