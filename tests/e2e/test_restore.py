@@ -211,7 +211,8 @@ async def restore(system: System, folder: Path, service: str) -> None:
     database = f"--dbname={plain_url(system, service)}"
     async with system.held_down(service):
         dump = f"{folder / service}.dump"
-        await client("pg_restore", "--clean", "--if-exists", "--single-transaction", database, dump)
+        await client("psql", "--quiet", "--command=drop owned by current_user", database)
+        await client("pg_restore", "--single-transaction", database, dump)
         await script(system, service, "offsets", "reset", "--to", "earliest", "--wait", "30")
         if service == "inventory":
             connection = await asyncpg.connect(plain_url(system, service))
