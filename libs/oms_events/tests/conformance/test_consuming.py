@@ -289,6 +289,25 @@ async def test_no_offset_is_committed_of_what_was_not_dealt_with(kit: Kit) -> No
                 assert (told.counter, told.seq) in done
 
 
+@ONLY_KAFKA
+async def test_what_trickles_in_is_gathered_and_what_comes_after_a_pause_is_not_kept_waiting(kit: Kit) -> None:
+    window_s = 1.0
+    async with kit.runtime(batch_window_ms=int(1000 * window_s)).running():
+        await kit.append(Stepped(counter="first", seq=0))
+        await kit.until_steps({"first": [0]})
+        kit.counting.batches.clear()
+        for step in steps_of(counters=1, each=20):
+            await kit.append(step)
+            await asyncio.sleep(window_s / 50)
+        await until_taken(kit, 21)
+        assert len(kit.counting.batches) <= 3
+        await asyncio.sleep(2.5 * window_s)
+        asked_at = time.monotonic()
+        await kit.append(Stepped(counter="last", seq=0))
+        await until_taken(kit, 22)
+        assert time.monotonic() - asked_at < window_s / 2
+
+
 async def test_an_idle_consumer_takes_a_burst_in_batches(kit: Kit) -> None:
     async with kit.runtime().running():
         await kit.append(Stepped(counter="first", seq=0))
@@ -369,25 +388,6 @@ async def test_a_broker_that_fails_for_a_moment_is_waited_for(kit: Kit) -> None:
         await kit.append(*steps)
         await kit.until_steps(expected_of(steps))
         await kit.memory.quiet(runtime.publisher.drain)
-
-
-@ONLY_MEMORY
-async def test_a_fetch_that_fails_loses_nothing_that_is_in_hand(kit: Kit) -> None:
-    assert kit.memory is not None
-    kit.memory.manners = CALM
-    steps = steps_of(counters=1, each=6)
-    async with kit.runtime(batch_window_ms=300).running() as runtime:
-        runtime.runner._busy_at = time.monotonic() + PATIENCE_S  # as if it had just handled something
-        await kit.append(*steps[:5])
-
-        async def in_hand() -> bool:
-            return sum(kit.memory.members(kit.consumer_group)[0].positions.values()) > 0
-
-        await until(in_hand)
-        kit.memory.fail("fetch")
-        await kit.append(steps[5])
-        await kit.until_steps(expected_of(steps))
-        assert kit.memory.failures_left() == 0
 
 
 @ONLY_MEMORY

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 HERE = Path(__file__).parent
-APART = {"test_memory_broker.py", "test_readme.py"}
+APART = {"test_memory_broker.py", "test_readme.py", "test_together.py"}
 
 
 def test_every_promise_has_its_test_and_every_test_its_promise() -> None:

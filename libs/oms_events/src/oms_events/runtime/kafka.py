@@ -33,6 +33,10 @@ _METADATA_MAX_AGE_MS = 30_000
 """How soon a running consumer hears of added partitions. Sooner than the client's default of 5 minutes, which is what
 writers keep: what they write there must not wait for a reader."""
 _LOOK_FOR_UNOWNED_S = 30.0
+_IDLE_WAIT_MS = 500
+"""How long the broker keeps a question open while nothing comes."""
+_MUCH_BYTES = 256 * 1024
+"""A batch that is worth its cost, whatever the window."""
 _TOPIC_ALREADY_EXISTS = 36
 _REPLICAS = 3
 _BATCH_BYTES = 256 * 1024
@@ -55,6 +59,7 @@ class KafkaSource:
         self._consumer: AIOKafkaConsumer | None = None
         self._assigned_anew = False
         self._look_at = 0.0
+        self._window_s = settings.batch_window_ms / 1000
 
     @property
     def generation(self) -> int:
@@ -75,6 +80,7 @@ class KafkaSource:
             rebalance_timeout_ms=int(settings.drain_timeout_s * 3000),
             max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
             metadata_max_age_ms=_METADATA_MAX_AGE_MS,
+            fetch_max_wait_ms=_IDLE_WAIT_MS,
         )
         consumer.subscribe(self._topics, listener=_Listener(self, on_revoked))
         try:
@@ -88,11 +94,27 @@ class KafkaSource:
         if self._assigned_anew and time.monotonic() >= self._look_at:
             await self._claim_unowned()
         by_partition = await self._require().getmany(timeout_ms=timeout_ms, max_records=max_records)
+        if by_partition and self._window_s:
+            self._gather()
         return [
             Record(m.topic, m.key, m.value, m.headers, m.partition, m.offset, m.timestamp)
             for messages in by_partition.values()
             for m in messages
         ]
+
+    def _gather(self) -> None:
+        """Let the broker keep back what comes next until a window is over or it is much.
+
+        The client asks for more as soon as it has handed over what it had. Answered at the first record, as it is
+        while nothing goes on, it would ask again and again while a batch is under way.
+        """
+        self._ask(wait_ms=self._settings.batch_window_ms, min_bytes=_MUCH_BYTES)
+        asyncio.get_running_loop().call_later(self._window_s / 2, self._ask)
+
+    def _ask(self, *, wait_ms: int = _IDLE_WAIT_MS, min_bytes: int = 1) -> None:
+        """How the broker is to answer what the client asks from now on. The client has no public way to change it."""
+        fetcher = self._require()._fetcher
+        fetcher._fetch_max_wait_ms, fetcher._fetch_min_bytes = wait_ms, min_bytes
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         try:

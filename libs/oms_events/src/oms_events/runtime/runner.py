@@ -106,7 +106,6 @@ class Runner:
         self._positions: dict[tuple[str, int], int] = {}
         self._stopping = asyncio.Event()
         self._replay_wanted = asyncio.Event()
-        self._began_at = 0.0
         self._committed_at = 0.0
         self.ticked_at = time.monotonic()
         self.in_hand: Sequence[Record] = ()
@@ -167,35 +166,14 @@ class Runner:
     async def _gather(self) -> tuple[int, Sequence[Record]]:
         """Records and the generation they belong to: that at which they came, not at which they were asked for. Those
         of an earlier one are read again by whoever owns them now; those of a new one would never come again."""
-        limit = self._settings.batch_max_records
-        records = list(await self._source.fetch(max_records=limit, timeout_ms=_IDLE_FETCH_MS))
-        generation = self._source.generation
-        early_s = self._began_at + self._settings.batch_window_ms / 1000 - time.monotonic()
-        if records and early_s > 0 and len(records) < limit:
-            await asyncio.sleep(early_s)
-            more = await self._fetch_more(limit - len(records))
-            if generation != self._source.generation:
-                generation, records = self._source.generation, []
-            records += more
-        return generation, records
-
-    async def _fetch_more(self, limit: int) -> Sequence[Record]:
-        """What came meanwhile. An error that passes is none: what is in hand must be handled, it would never come
-        again; the next fetch meets the error if it lasts."""
-        try:
-            return await self._source.fetch(max_records=limit, timeout_ms=0)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.warning("fetching will be tried again", group=self._group, error=type(error).__name__)
-            return ()
+        records = await self._source.fetch(max_records=self._settings.batch_max_records, timeout_ms=_IDLE_FETCH_MS)
+        return self._source.generation, records
 
     async def apply(self, records: Sequence[Record]) -> None:
         """Apply records in one transaction, or as few as it takes to set the bad ones aside."""
         with self._stages.of("decode"):
             deliveries = [delivery for record in records if (delivery := self._deliver(record)) is not None]
         if deliveries:
-            self._began_at = time.monotonic()
             await self._settle(deliveries)
         crash_points.reach("offsets")
         for record in records:

@@ -26,9 +26,9 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "json"
 
     batch_max_records: int = Field(default=2000, ge=1, le=10_000)
-    batch_window_ms: int = Field(default=30, ge=0, le=1000)
-    """Time between the beginnings of two batches. A batch costs the same few milliseconds whether it holds one event or
-    fifty, so under load they are gathered; an event that comes after a pause never waits."""
+    batch_window_ms: int = Field(default=60, ge=0, le=1000)
+    """How long the broker keeps records back after it has answered some. A batch costs the same few milliseconds
+    whether it holds one event or fifty, so under load they are gathered; one that comes after a pause never waits."""
     session_timeout_ms: int = 30_000
     heartbeat_interval_ms: int = 3_000
     commit_interval_s: float = 1.0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import thread_time
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -22,7 +22,7 @@ class Stages:
     """The stages of one process of a group."""
 
     def __init__(self, group: str) -> None:
-        self._group = group
+        self._spent = {stage: STAGE_CPU.labels(group, stage) for stage in get_args(Stage)}
         self._open: list[Stage] = []
         self._since = 0.0
 
@@ -52,7 +52,7 @@ class Stages:
     def _book(self) -> None:
         now = thread_time()
         if self._open:
-            STAGE_CPU.labels(self._group, self._open[-1]).inc(now - self._since)
+            self._spent[self._open[-1]].inc(now - self._since)
         self._since = now
 
 

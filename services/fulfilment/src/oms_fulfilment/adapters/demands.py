@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oms_events.runtime.together import Writing
 from oms_fulfilment.domain.demand import (
     Demand,
     DemandLine,
@@ -134,7 +135,7 @@ async def load_of_shipments(connection: AsyncConnection, shipment_ids: Iterable[
     return await load(connection, rows.scalars())
 
 
-async def insert(connection: AsyncConnection, demands: Sequence[Demand], *, now: datetime) -> None:
+async def insert(writing: Writing, demands: Sequence[Demand], *, now: datetime) -> None:
     """Store new demands and the shipments planned for them."""
     if not demands:
         return
@@ -146,12 +147,17 @@ async def insert(connection: AsyncConnection, demands: Sequence[Demand], *, now:
         "ship_bys": [demand.ship_by for demand in demands],
         "now": now,
     }
-    await connection.execute(_INSERT_DEMANDS, parameters)
-    await _insert_shipments(connection, [s for demand in demands for s in demand.shipments.values()], now=now)
+    await writing.execute(_INSERT_DEMANDS, parameters)
+    await _insert_shipments(writing, [s for demand in demands for s in demand.shipments.values()], now=now)
 
 
 async def save(
-    connection: AsyncConnection, before: dict[UUID, Demand], after: dict[UUID, Demand], *, now: datetime
+    connection: AsyncConnection,
+    writing: Writing,
+    before: dict[UUID, Demand],
+    after: dict[UUID, Demand],
+    *,
+    now: datetime,
 ) -> None:
     """Store what differs between the demands as loaded and as they are now."""
     changed = [demand for order_id, demand in after.items() if demand is not before[order_id]]
@@ -166,9 +172,11 @@ async def save(
             elif shipment is not old.shipments[shipment_id]:
                 updated.append((old.shipments[shipment_id], shipment))
     if resaved:
-        await connection.execute(_UPDATE_DEMANDS, _changing(resaved) | {"now": now})
-    await _insert_shipments(connection, added, now=now)
-    await _update_shipments(connection, updated, now=now)
+        await writing.execute(_UPDATE_DEMANDS, _changing(resaved) | {"now": now})
+    await _insert_shipments(writing, added, now=now)
+    if any(shipment.state == "released" for _, shipment in updated):
+        await connection.execute(_NUMBER_IN_ORDER)
+    await _update_shipments(writing, updated, now=now)
 
 
 async def waiting_for(connection: AsyncConnection, skus: Collection[str]) -> list[UUID]:
@@ -202,7 +210,7 @@ def _changing(demands: Sequence[Demand]) -> dict[str, object]:
     }
 
 
-async def _insert_shipments(connection: AsyncConnection, shipments: Sequence[Shipment], *, now: datetime) -> None:
+async def _insert_shipments(writing: Writing, shipments: Sequence[Shipment], *, now: datetime) -> None:
     if not shipments:
         return
     parameters = {
@@ -216,17 +224,13 @@ async def _insert_shipments(connection: AsyncConnection, shipments: Sequence[Shi
         "weights": [shipment.weight_g for shipment in shipments],
         "now": now,
     }
-    await connection.execute(_INSERT_SHIPMENTS, parameters)
+    await writing.execute(_INSERT_SHIPMENTS, parameters)
 
 
-async def _update_shipments(
-    connection: AsyncConnection, changed: Sequence[tuple[Shipment, Shipment]], *, now: datetime
-) -> None:
+async def _update_shipments(writing: Writing, changed: Sequence[tuple[Shipment, Shipment]], *, now: datetime) -> None:
     if not changed:
         return
     shipments = [shipment for _, shipment in changed]
-    if any(shipment.state == "released" for shipment in shipments):
-        await connection.execute(_NUMBER_IN_ORDER)
     parameters = {
         "shipment_ids": [shipment.shipment_id for shipment in shipments],
         "states": [shipment.state for shipment in shipments],
@@ -243,7 +247,7 @@ async def _update_shipments(
         "versions": [shipment.version for shipment in shipments],
         "now": now,
     }
-    await connection.execute(_UPDATE_SHIPMENTS, parameters)
+    await writing.execute(_UPDATE_SHIPMENTS, parameters)
 
 
 def _text_array(texts: Sequence[str]) -> str:

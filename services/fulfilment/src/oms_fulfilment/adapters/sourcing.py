@@ -12,6 +12,7 @@ from pydantic_core import from_json
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oms_events.runtime.together import Writing
 from oms_fulfilment.domain.network import Network, Node, Rules
 from oms_fulfilment.domain.routing import Case, Item
 
@@ -215,20 +216,20 @@ async def capacity_used(connection: AsyncConnection, days: Mapping[str, date]) -
     return {row.node: row.planned for row in rows}
 
 
-async def use_capacity(connection: AsyncConnection, planned: Counter[tuple[str, date]]) -> None:
+async def use_capacity(writing: Writing, planned: Counter[tuple[str, date]]) -> None:
     """Count shipments more (or fewer) at nodes and days."""
     moved = sorted((node, day, count) for (node, day), count in planned.items() if count)
     if moved:
         nodes, days, counts = (list(column) for column in zip(*moved, strict=True))
-        await connection.execute(_USE_CAPACITY, {"nodes": nodes, "days": days, "planned": counts})
+        await writing.execute(_USE_CAPACITY, {"nodes": nodes, "days": days, "planned": counts})
 
 
-async def move_stock(connection: AsyncConnection, moved: Counter[tuple[str, str]]) -> None:
+async def move_stock(writing: Writing, moved: Counter[tuple[str, str]]) -> None:
     """Add units to (or take them from) the projection, by node and SKU."""
     units = sorted((sku, node, count) for (node, sku), count in moved.items() if count)
     if units:
         skus, nodes, counts = (list(column) for column in zip(*units, strict=True))
-        await connection.execute(_MOVE_STOCK, {"skus": skus, "nodes": nodes, "units": counts})
+        await writing.execute(_MOVE_STOCK, {"skus": skus, "nodes": nodes, "units": counts})
 
 
 async def lower_stock(connection: AsyncConnection, told: Mapping[tuple[str, str], int]) -> None:
@@ -267,7 +268,7 @@ async def set_facts(connection: AsyncConnection, facts: Mapping[str, tuple[int, 
 
 
 async def add_decisions(
-    connection: AsyncConnection, decided: Sequence[StoredDecision], *, network: Network, rules: Rules, now: datetime
+    writing: Writing, decided: Sequence[StoredDecision], *, network: Network, rules: Rules, now: datetime
 ) -> None:
     """Store decisions made with one network and one version of the rules."""
     if not decided:
@@ -285,4 +286,4 @@ async def add_decisions(
         "network_version": network.version,
         "now": now,
     }
-    await connection.execute(_ADD_DECISIONS, parameters)
+    await writing.execute(_ADD_DECISIONS, parameters)

@@ -6,6 +6,7 @@ from datetime import date
 from uuid import UUID
 
 from oms_events.envelope import EventMeta
+from oms_events.runtime.together import together
 from oms_events.runtime.work import Work
 from oms_fulfilment.adapters import demands as store
 from oms_fulfilment.adapters import sourcing as projections
@@ -94,9 +95,11 @@ class Changes:
             closed.subtract((shipment.node, shipment.planned_on) for shipment in closed_unshipped(before, demand))
             if before.state == "waiting" != demand.state:
                 self._work.unschedule(REROUTE, str(order_id))
-        await store.save(self._work.connection, self._before, self._after, now=self._work.now)
-        await projections.use_capacity(self._work.connection, closed)
-        await projections.move_stock(self._work.connection, back)
+        connection = self._work.connection
+        async with together(connection) as writing:
+            await store.save(connection, writing, self._before, self._after, now=self._work.now)
+            await projections.use_capacity(writing, closed)
+            await projections.move_stock(writing, back)
 
     async def _route(self) -> None:
         waiting = {order_id: cause for order_id, cause in self._to_route.items() if self._after[order_id].unplanned()}
@@ -109,4 +112,5 @@ class Changes:
                 self.put(sourcing.wait(demand, f"inventory refused {demand.failures} plans in a row", refused, cause))
             else:
                 self.put(sourcing.route(demand, cause))
-        await sourcing.save()
+        async with together(self._work.connection) as writing:
+            await sourcing.save(writing)

@@ -6,6 +6,7 @@ from uuid import UUID
 from oms_events.contracts.orders import CancellationRequested, OrderReleased
 from oms_events.envelope import Batch, EventMeta
 from oms_events.runtime.deadlines import Deadline
+from oms_events.runtime.together import together
 from oms_events.runtime.work import Work
 from oms_fulfilment.adapters import demands as store
 from oms_fulfilment.app.changes import Changes
@@ -26,8 +27,9 @@ async def on_order_released(released: Batch[OrderReleased], work: Work) -> None:
             fresh.setdefault(item.event.order_id, (_demand(item.event), item.meta))
     sourcing = await Sourcing.open(work, [demand for demand, _ in fresh.values()])
     routed = [sourcing.route(demand, cause) for demand, cause in fresh.values()]
-    await store.insert(work.connection, routed, now=work.now)
-    await sourcing.save()
+    async with together(work.connection) as writing:
+        await store.insert(writing, routed, now=work.now)
+        await sourcing.save(writing)
 
 
 async def on_cancellation_requested(requested: Batch[CancellationRequested], work: Work) -> None:

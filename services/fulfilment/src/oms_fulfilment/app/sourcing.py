@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oms_events.contracts.fulfilment import OrderRouted, PlannedShipment, PlanScore, RoutingFailed
 from oms_events.envelope import EventMeta
+from oms_events.runtime.together import Writing
 from oms_events.runtime.work import Work
 from oms_events.values import derived_id
 from oms_fulfilment.adapters import sourcing as store
@@ -168,12 +169,12 @@ class Sourcing:
         self._work.schedule(REROUTE, str(demand.order_id), self._work.now + wait.lasts)
         return wait.demand
 
-    async def save(self) -> None:
+    async def save(self, writing: Writing) -> None:
         """Store the decisions, and take what they planned off the projection."""
-        connection, view = self._work.connection, self._view
-        await store.add_decisions(connection, self._decided, network=view.network, rules=view.rules, now=self._work.now)
-        await store.use_capacity(connection, self._planned)
-        await store.move_stock(connection, self._moved)
+        view = self._view
+        await store.add_decisions(writing, self._decided, network=view.network, rules=view.rules, now=self._work.now)
+        await store.use_capacity(writing, self._planned)
+        await store.move_stock(writing, self._moved)
 
     @property
     def _rule_set(self) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oms_events.runtime.together import Writing
 from oms_inventory.adapters.shelf import MAIN_POOL
 from oms_inventory.domain.channel import Shop
 from oms_inventory.domain.reservation import Line, Reservation, State
@@ -153,13 +154,13 @@ async def _load_lines(
             reservations[order_id].lines[line_id] = Line(line_id, *values)
 
 
-async def save(connection: AsyncConnection, reservations: Iterable[Reservation]) -> None:
+async def save(writing: Writing, reservations: Iterable[Reservation]) -> None:
     """Write what changed."""
     changed = list(reservations)
-    await _save_states(connection, [r for r in changed if r.state is not r.saved_state])
+    await _save_states(writing, [r for r in changed if r.state is not r.saved_state])
     lines = [(r.order_id, line) for r in changed for line in r.changed.values()]
     if lines:
-        await connection.execute(
+        await writing.execute(
             _SAVE_LINES,
             {
                 "order_ids": [order_id for order_id, _ in lines],
@@ -174,15 +175,15 @@ async def save(connection: AsyncConnection, reservations: Iterable[Reservation])
         )
 
 
-async def _save_states(connection: AsyncConnection, moved: Sequence[Reservation]) -> None:
+async def _save_states(writing: Writing, moved: Sequence[Reservation]) -> None:
     if moved:
-        await connection.execute(
+        await writing.execute(
             _SAVE_STATES,
             {"order_ids": [r.order_id for r in moved], "states": [r.state.value for r in moved]},
         )
     left = [r.order_id for r in moved if r.saved_state is State.WAITING]
     if left:
-        await connection.execute(_UNQUEUE, {"order_ids": left})
+        await writing.execute(_UNQUEUE, {"order_ids": left})
 
 
 async def queue(connection: AsyncConnection, orders: Sequence[Queued]) -> None:

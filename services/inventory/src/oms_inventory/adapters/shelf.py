@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oms_events.runtime.together import Writing
 from oms_inventory.domain.channel import ChannelRule, Shop
 from oms_inventory.domain.stock import Cell, Movement, Pool, Shares, Stock
 
@@ -162,25 +163,25 @@ async def _load_cells(connection: AsyncConnection, cells: Collection[tuple[str, 
     return {(sku, node): Cell(*values) for sku, node, *values in rows}
 
 
-async def save(connection: AsyncConnection, stock: Stock) -> None:
+async def save(writing: Writing, stock: Stock) -> None:
     """Write what moved: the ledger, and the balances it leads to."""
     touched = {movement.sku for movement in stock.movements} | {sku for sku, _ in stock.recounted}
     if not touched:
         return
-    await _save_pools(connection, stock, touched)
+    await _save_pools(writing, stock, touched)
     if stock.new_nodes:
-        await connection.execute(_JOIN_POOL, {"pool": MAIN_POOL, "nodes": sorted(stock.new_nodes)})
+        await writing.execute(_JOIN_POOL, {"pool": MAIN_POOL, "nodes": sorted(stock.new_nodes)})
     cells = {(m.sku, m.node) for m in stock.movements if m.node is not None} | stock.recounted
-    await _save_cells(connection, stock, cells)
-    await _save_shop_reserved(connection, stock.shares)
+    await _save_cells(writing, stock, cells)
+    await _save_shop_reserved(writing, stock.shares)
     if stock.movements:
         columns = zip(*stock.movements, strict=True)
-        await connection.execute(_WRITE_MOVEMENTS, dict(zip(Movement._fields, map(list, columns), strict=True)))
+        await writing.execute(_WRITE_MOVEMENTS, dict(zip(Movement._fields, map(list, columns), strict=True)))
 
 
-async def _save_pools(connection: AsyncConnection, stock: Stock, skus: Collection[str]) -> None:
+async def _save_pools(writing: Writing, stock: Stock, skus: Collection[str]) -> None:
     pools = [stock.pools[sku] for sku in skus]
-    await connection.execute(
+    await writing.execute(
         _SAVE_POOLS,
         {
             "pool": MAIN_POOL,
@@ -191,11 +192,11 @@ async def _save_pools(connection: AsyncConnection, stock: Stock, skus: Collectio
     )
 
 
-async def _save_cells(connection: AsyncConnection, stock: Stock, keys: Collection[tuple[str, str]]) -> None:
+async def _save_cells(writing: Writing, stock: Stock, keys: Collection[tuple[str, str]]) -> None:
     if not keys:
         return
     cells = [stock.cells[key] for key in keys]
-    await connection.execute(
+    await writing.execute(
         _SAVE_CELLS,
         {
             "skus": [sku for sku, _ in keys],
@@ -210,11 +211,11 @@ async def _save_cells(connection: AsyncConnection, stock: Stock, keys: Collectio
     )
 
 
-async def _save_shop_reserved(connection: AsyncConnection, shares: Shares) -> None:
+async def _save_shop_reserved(writing: Writing, shares: Shares) -> None:
     if not shares.changed:
         return
     keys = sorted(shares.changed)
-    await connection.execute(
+    await writing.execute(
         _SAVE_SHOP_RESERVED,
         {
             "channels": [shop.channel for shop, _ in keys],

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oms_events.runtime.together import Writing
 from oms_inventory.domain.allocation import Allocation, Shipment
 
 _LOAD = text(
@@ -54,11 +55,11 @@ async def load(connection: AsyncConnection, spoken: Iterable[Shipment]) -> dict[
     return shipments
 
 
-async def save(connection: AsyncConnection, shipments: Iterable[Shipment]) -> None:
+async def save(writing: Writing, shipments: Iterable[Shipment]) -> None:
     """Write the lines that changed."""
     lines = [(shipment, line) for shipment in shipments for line in shipment.changed.values()]
     if lines:
-        await connection.execute(
+        await writing.execute(
             _SAVE,
             {
                 "shipment_ids": [shipment.shipment_id for shipment, _ in lines],

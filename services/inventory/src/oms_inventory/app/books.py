@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+from oms_events.runtime.together import together
 from oms_events.runtime.work import Work
 from oms_inventory.adapters import reservations, shelf, shipments
 from oms_inventory.app import waiting
@@ -62,9 +63,10 @@ async def open_shipments(
 
 async def close(work: Work, books: Books) -> None:
     """Save everything, then let orders that wait for what came free try again."""
-    await reservations.save(work.connection, books.orders.values())
-    await shipments.save(work.connection, books.shipments.values())
-    await shelf.save(work.connection, books.stock)
+    async with together(work.connection) as writing:
+        await reservations.save(writing, books.orders.values())
+        await shipments.save(writing, books.shipments.values())
+        await shelf.save(writing, books.stock)
     await waiting.serve(work, books.stock.grown())
 
 

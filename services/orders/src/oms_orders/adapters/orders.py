@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oms_events.runtime.together import Writing
 from oms_orders.domain.order import (
     Cancellation,
     CancelledLine,
@@ -261,7 +262,7 @@ async def _load_cancellations(connection: AsyncConnection, found: dict[UUID, Ord
 # --- save ---------------------------------------------------------------------------------------------------------
 
 
-async def insert(connection: AsyncConnection, orders: Collection[Order], now: datetime) -> None:
+async def insert(writing: Writing, orders: Collection[Order], now: datetime) -> None:
     """Write new orders with all that belongs to them."""
     rows = [
         (
@@ -275,9 +276,9 @@ async def insert(connection: AsyncConnection, orders: Collection[Order], now: da
         )
         for order in orders
     ]
-    await _write(connection, _INSERT, ("order_id", *_IDENTITY, *_CONTENT, *_PROGRESS), rows, now=now)
-    await _insert_lines(connection, orders)
-    await _save_parts(connection, orders)
+    await _write(writing, _INSERT, ("order_id", *_IDENTITY, *_CONTENT, *_PROGRESS), rows, now=now)
+    await _insert_lines(writing, orders)
+    await _save_parts(writing, orders)
 
 
 async def replace(connection: AsyncConnection, orders: Collection[Order]) -> None:
@@ -290,18 +291,18 @@ async def replace(connection: AsyncConnection, orders: Collection[Order]) -> Non
     await _insert_lines(connection, orders)
 
 
-async def update(connection: AsyncConnection, orders: Collection[Order], now: datetime) -> None:
+async def update(writing: Writing, orders: Collection[Order], now: datetime) -> None:
     """Write how far known orders have come, with what changed of all that belongs to them."""
     rows = [(order.order_id, *_progress(order)) for order in orders]
-    await _write(connection, _UPDATE, ("order_id", *_PROGRESS), rows, now=now)
+    await _write(writing, _UPDATE, ("order_id", *_PROGRESS), rows, now=now)
     lines = [
         (order.order_id, line.line_id, line.sku, line.cancelled, line.shipped, line.delivered)
         for order in orders
         for line in order.lines.values()
         if line.changed
     ]
-    await _write(connection, _UPDATE_LINES, _LINE_PROGRESS, lines)
-    await _save_parts(connection, orders)
+    await _write(writing, _UPDATE_LINES, _LINE_PROGRESS, lines)
+    await _save_parts(writing, orders)
 
 
 _IDENTITY = ("channel", "shop", "channel_order_no", "received_at")
@@ -411,7 +412,7 @@ def _progress(order: Order) -> tuple[Any, ...]:
     )
 
 
-async def _insert_lines(connection: AsyncConnection, orders: Iterable[Order]) -> None:
+async def _insert_lines(writing: Writing, orders: Iterable[Order]) -> None:
     rows = [
         (
             order.order_id,
@@ -429,10 +430,10 @@ async def _insert_lines(connection: AsyncConnection, orders: Iterable[Order]) ->
         for order in orders
         for position, line in enumerate(order.lines.values())
     ]
-    await _write(connection, _INSERT_LINES, _LINE, rows)
+    await _write(writing, _INSERT_LINES, _LINE, rows)
 
 
-async def _save_parts(connection: AsyncConnection, orders: Collection[Order]) -> None:
+async def _save_parts(writing: Writing, orders: Collection[Order]) -> None:
     holds = [
         (
             hold.hold_id,
@@ -452,13 +453,13 @@ async def _save_parts(connection: AsyncConnection, orders: Collection[Order]) ->
         for hold in order.holds
         if hold.changed
     ]
-    await _write(connection, _SAVE_HOLDS, _HOLD, holds)
+    await _write(writing, _SAVE_HOLDS, _HOLD, holds)
     payments = [
         (order.order_id, payment.payment_no, payment.currency, payment.amount_minor, payment.paid_at)
         for order in orders
         for payment in order.new_payments
     ]
-    await _write(connection, _INSERT_PAYMENTS, _PAYMENT, payments)
+    await _write(writing, _INSERT_PAYMENTS, _PAYMENT, payments)
     cancellations = [
         (
             order.order_id,
@@ -475,7 +476,7 @@ async def _save_parts(connection: AsyncConnection, orders: Collection[Order]) ->
         for one in order.cancellations.values()
         if one.changed
     ]
-    await _write(connection, _SAVE_CANCELLATIONS, _CANCELLATION, cancellations)
+    await _write(writing, _SAVE_CANCELLATIONS, _CANCELLATION, cancellations)
     shipments = [
         (
             order.order_id,
@@ -488,11 +489,11 @@ async def _save_parts(connection: AsyncConnection, orders: Collection[Order]) ->
         for one in order.shipments.values()
         if one.changed
     ]
-    await _write(connection, _SAVE_SHIPMENTS, _SHIPMENT, shipments)
+    await _write(writing, _SAVE_SHIPMENTS, _SHIPMENT, shipments)
 
 
 async def _write(
-    connection: AsyncConnection,
+    writing: Writing,
     statement: TextClause,
     names: Sequence[str],
     rows: Sequence[tuple[Any, ...]],
@@ -501,4 +502,4 @@ async def _write(
     """Give a statement its rows as one array per column. Without rows there is nothing to do."""
     if rows:
         columns = zip(names, map(list, zip(*rows, strict=True)), strict=True)
-        await connection.execute(statement, {**dict(columns), **single})
+        await writing.execute(statement, {**dict(columns), **single})

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oms_events.envelope import EventMeta, Received
 from oms_events.registry import Event, model_of
+from oms_events.runtime.together import Writing
 
 _KEEP_TELLINGS = text(
     """
@@ -85,11 +86,11 @@ async def keep_tellings(
     return {(row[0], row[1], row[2]) for row in rows}
 
 
-async def keep_early(connection: AsyncConnection, facts: Sequence[tuple[UUID, Received[Event]]]) -> None:
+async def keep_early(writing: Writing, facts: Sequence[tuple[UUID, Received[Event]]]) -> None:
     """Keep facts of orders that have not come yet."""
     if facts:
         metas = [received.meta for _, received in facts]
-        await connection.execute(
+        await writing.execute(
             _KEEP_EARLY,
             {
                 "order_ids": [order_id for order_id, _ in facts],
@@ -119,10 +120,10 @@ def _received(row: Any) -> Received[Event]:  # noqa: ANN401 - a row of SQLAlchem
     return Received(meta, model.model_validate_json(row.data))
 
 
-async def append(connection: AsyncConnection, entries: Sequence[Entry]) -> None:
+async def append(writing: Writing, entries: Sequence[Entry]) -> None:
     """Append to the timelines, in this order."""
     if entries:
-        await connection.execute(
+        await writing.execute(
             _APPEND,
             {
                 "order_ids": [entry.order_id for entry in entries],

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from oms_events.envelope import EventMeta, Received
 from oms_events.registry import Event
+from oms_events.runtime.together import together
 from oms_events.runtime.work import Work
 from oms_orders.adapters import orders, records
 from oms_orders.adapters.records import Entry
@@ -74,12 +75,13 @@ class Book:
     async def save(self) -> None:
         """Write all that changed: one statement per table."""
         connection, now = self._work.connection, self._work.now
-        await orders.insert(connection, self.new.values(), now)
-        await orders.replace(connection, self.retold.values())
-        await orders.update(connection, self._changed.values(), now)
-        await records.append(connection, self._entries)
         waiting = [(order_id, fact) for order_id, facts in self._early.items() for fact in facts]
-        await records.keep_early(connection, waiting)
+        await orders.replace(connection, self.retold.values())
+        async with together(connection) as writing:
+            await orders.insert(writing, self.new.values(), now)
+            await orders.update(writing, self._changed.values(), now)
+            await records.append(writing, self._entries)
+            await records.keep_early(writing, waiting)
         self._schedule(self.new.values())
         self._schedule(self._changed.values())
 
