@@ -289,6 +289,37 @@ async def test_no_offset_is_committed_of_what_was_not_dealt_with(kit: Kit) -> No
                 assert (told.counter, told.seq) in done
 
 
+class Closed:
+    """A transport that uvloop has closed: it takes nothing more, and says so in its own way."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+
+    def write(self, _data: bytes) -> None:
+        raise RuntimeError("unable to perform operation; the handler is closed")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._writer, name)
+
+
+@ONLY_KAFKA
+async def test_connections_that_close_while_something_is_sent_are_opened_again(kit: Kit) -> None:
+    steps = steps_of(counters=6, each=6)
+    async with kit.runtime().running() as runtime:
+        await kit.append(*steps[:12])
+        await until_taken(kit, 12)
+        consumer, producer = runtime._source._consumer, runtime._sink._producer
+        clients = [consumer._client, producer.client]
+        for client in clients:
+            for connection in client._conns.values():
+                connection._writer = Closed(connection._writer)
+            client.force_metadata_update()
+        await kit.append(*steps[12:])
+        await kit.until_steps(expected_of(steps))
+        assert await kit.notes(len(steps)) == expected_of(steps)
+        assert not any(client._sync_task.done() for client in clients)
+
+
 @ONLY_KAFKA
 async def test_what_trickles_in_is_gathered_and_what_comes_after_a_pause_is_not_kept_waiting(kit: Kit) -> None:
     window_s = 1.0

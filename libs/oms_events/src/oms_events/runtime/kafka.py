@@ -20,6 +20,7 @@ from aiokafka.errors import (
 
 from oms_events.codec import Record
 from oms_events.registry import Topic
+from oms_events.runtime import connections
 from oms_events.runtime.ownership import unowned
 from oms_events.runtime.ports import Partition, SendOvertaken
 from oms_events.runtime.retry import backoff
@@ -27,12 +28,16 @@ from oms_events.runtime.settings import Settings
 
 log = structlog.get_logger()
 
+connections.mend()
+
 _MAX_POLL_INTERVAL_MS = 24 * 60 * 60 * 1000
 """A batch waits as long as its database is away. Liveness is judged by the process, not by the group."""
 _METADATA_MAX_AGE_MS = 30_000
 """How soon a running consumer hears of added partitions. Sooner than the client's default of 5 minutes, which is what
 writers keep: what they write there must not wait for a reader."""
 _LOOK_FOR_UNOWNED_S = 30.0
+_LEAVE_S = 5.0
+"""How long leaving a group may take. The client tries for ever while no broker coordinates the group."""
 _IDLE_WAIT_MS = 500
 """How long the broker keeps a question open while nothing comes."""
 _MUCH_BYTES = 256 * 1024
@@ -142,8 +147,13 @@ class KafkaSource:
         return {Partition(tp.topic, tp.partition): max(0, end - positions[tp]) for tp, end in ends.items()}
 
     async def stop(self) -> None:
-        if self._consumer is not None:
-            await self._consumer.stop()
+        if self._consumer is None:
+            return
+        leaving = asyncio.ensure_future(self._consumer.stop())
+        done, _ = await asyncio.wait([leaving], timeout=_LEAVE_S)
+        if not done:  # its tasks end with the process
+            leaving.cancel()
+            log.warning("gone without leaving the group", group=self._group)
 
     def revoked(self) -> None:
         """Records fetched so far are no longer ours."""
