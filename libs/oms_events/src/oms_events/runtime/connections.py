@@ -12,8 +12,8 @@ _send: Callable[..., Awaitable[Any]] = AIOKafkaConnection.send
 def _send_or_say_so(connection: AIOKafkaConnection, *arguments: Any, **options: Any) -> Awaitable[Any]:  # noqa: ANN401 - aiokafka ships no types
     """Writing to a transport that the other end has just closed is an OSError with asyncio, a RuntimeError with uvloop.
 
-    The client knows only the first (aio-libs/aiokafka#1038). The second ends whichever of its tasks was writing: without
-    the one that looks for brokers, a consumer waits for ever, and cannot even be stopped.
+    The client knows only the first (aio-libs/aiokafka#1038). The second ends whichever of its tasks was writing:
+    without the one that looks for brokers, a consumer waits for ever, and cannot even be stopped.
     """
     try:
         return _send(connection, *arguments, **options)
