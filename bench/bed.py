@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import psutil
@@ -95,7 +96,7 @@ class Bed:
         """Load 10,000 SKUs with plenty of stock, and let some orders through."""
         world = World(Survey(), 1, AT_PEACE)
         titles = {sku: f"Bench item {sku}" for sku in [*SKUS, HOT]}
-        await masterdata.load_nodes(self.doors.operator, NODES)
+        await masterdata.load_nodes(self.doors.operator, [replace(node, daily_capacity=PLENTY) for node in NODES])
         await masterdata.load_carriers(self.doors.operator)
         await masterdata.load_skus(self.doors.operator, titles, world)
         await masterdata.map_listings(
