@@ -20,7 +20,7 @@ from aiokafka.errors import (
 
 from oms_events.codec import Record
 from oms_events.registry import Topic
-from oms_events.runtime import connections
+from oms_events.runtime import aiokafka_patch
 from oms_events.runtime.ownership import unowned
 from oms_events.runtime.ports import Partition, SendOvertaken
 from oms_events.runtime.retry import backoff
@@ -28,7 +28,7 @@ from oms_events.runtime.settings import Settings
 
 log = structlog.get_logger()
 
-connections.mend()
+aiokafka_patch.apply()
 
 _MAX_POLL_INTERVAL_MS = 24 * 60 * 60 * 1000
 """A batch waits as long as its database is away. Liveness is judged by the process, not by the group."""
@@ -64,7 +64,6 @@ class KafkaSource:
         self._consumer: AIOKafkaConsumer | None = None
         self._assigned_anew = False
         self._look_at = 0.0
-        self._window_s = settings.batch_window_ms / 1000
 
     @property
     def generation(self) -> int:
@@ -99,7 +98,7 @@ class KafkaSource:
         if self._assigned_anew and time.monotonic() >= self._look_at:
             await self._claim_unowned()
         by_partition = await self._require().getmany(timeout_ms=timeout_ms, max_records=max_records)
-        if by_partition and self._window_s:
+        if by_partition and self._settings.batch_window_ms:
             self._gather()
         return [
             Record(m.topic, m.key, m.value, m.headers, m.partition, m.offset, m.timestamp)
@@ -114,7 +113,7 @@ class KafkaSource:
         while nothing goes on, it would ask again and again while a batch is under way.
         """
         self._ask(wait_ms=self._settings.batch_window_ms, min_bytes=_MUCH_BYTES)
-        asyncio.get_running_loop().call_later(self._window_s / 2, self._ask)
+        asyncio.get_running_loop().call_later(self._settings.batch_window_ms / 2000, self._ask)
 
     def _ask(self, *, wait_ms: int = _IDLE_WAIT_MS, min_bytes: int = 1) -> None:
         """How the broker is to answer what the client asks from now on. The client has no public way to change it."""
@@ -149,10 +148,10 @@ class KafkaSource:
     async def stop(self) -> None:
         if self._consumer is None:
             return
-        leaving = asyncio.ensure_future(self._consumer.stop())
-        done, _ = await asyncio.wait([leaving], timeout=_LEAVE_S)
-        if not done:  # its tasks end with the process
-            leaving.cancel()
+        try:
+            async with asyncio.timeout(_LEAVE_S):
+                await self._consumer.stop()
+        except TimeoutError:
             log.warning("gone without leaving the group", group=self._group)
 
     def revoked(self) -> None:

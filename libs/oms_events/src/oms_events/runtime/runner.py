@@ -121,7 +121,7 @@ class Runner:
             while not self._stopping.is_set():
                 try:
                     with self._stages.of("fetch"):
-                        generation, records = await self._gather()
+                        generation, records = await self._fetch()
                     waits = backoff()
                 except Exception as error:
                     if not is_transient(error):
@@ -163,7 +163,7 @@ class Runner:
         """Look for dead letters to replay before the next batch."""
         self._replay_wanted.set()
 
-    async def _gather(self) -> tuple[int, Sequence[Record]]:
+    async def _fetch(self) -> tuple[int, Sequence[Record]]:
         """Records and the generation they belong to: that at which they came, not at which they were asked for. Those
         of an earlier one are read again by whoever owns them now; those of a new one would never come again."""
         records = await self._source.fetch(max_records=self._settings.batch_max_records, timeout_ms=_IDLE_FETCH_MS)

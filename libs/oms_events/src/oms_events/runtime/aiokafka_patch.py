@@ -1,4 +1,4 @@
-"""What has to be mended at the client's connections."""
+"""A patch of aiokafka, until it lives with uvloop by itself."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,6 +22,6 @@ def _send_or_say_so(connection: AIOKafkaConnection, *arguments: Any, **options: 
         raise KafkaConnectionError("the connection was closed") from error
 
 
-def mend() -> None:
-    """Mend the client, for this whole process."""
+def apply() -> None:
+    """Patch the client, for this whole process."""
     AIOKafkaConnection.send = _send_or_say_so
