@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 
 from oms_events.codec import Record
 from oms_events.registry import Event, Topic
+from oms_events.runtime import kafka
 from oms_events.runtime.kafka import KafkaSink, TopicsMissing, partition_of
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.ports import Partition
@@ -287,6 +288,17 @@ async def test_no_offset_is_committed_of_what_was_not_dealt_with(kit: Kit) -> No
             if record.offset < committed.get(Partition(record.topic, record.partition), 0):
                 told = Stepped.model_validate_json(record.value or b"")
                 assert (told.counter, told.seq) in done
+
+
+@ONLY_KAFKA
+async def test_a_group_that_cannot_be_left_does_not_keep_a_process(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "_LEAVE_S", 0.2)
+    async with asyncio.timeout(PATIENCE_S), kit.runtime().running() as runtime:
+        await kit.append(Stepped(counter="c", seq=0))
+        await until_taken(kit, 1)
+        monkeypatch.setattr(runtime._source._consumer._coordinator, "close", asyncio.Event().wait)
+        # As with no coordinator in sight: without a limit the block would not end.
+    assert await kit.steps() == {"c": [0]}
 
 
 class Closed:
