@@ -1,5 +1,5 @@
 """Contracts: the events that services publish, one module per owning service, and nothing else."""
 
-from oms_events.contracts import catalog, fulfilment, intake, inventory, logistics, orders
+from oms_events.contracts import catalog, fulfilment, intake, inventory, logistics, orders, settlement
 
-__all__ = ["catalog", "fulfilment", "intake", "inventory", "logistics", "orders"]
+__all__ = ["catalog", "fulfilment", "intake", "inventory", "logistics", "orders", "settlement"]

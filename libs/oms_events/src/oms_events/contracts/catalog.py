@@ -10,6 +10,7 @@ from oms_events.registry import Event, Topic, event
 PRODUCT = Topic("oms.catalog.product.v1", key="product_code", cleanup="compact")
 SKU = Topic("oms.catalog.sku.v1", key="sku", cleanup="compact")
 LISTING = Topic("oms.catalog.listing.v1", key="listing_key", cleanup="compact")
+COST = Topic("oms.catalog.cost.v1", key="cost_key", cleanup="compact")
 PRICE = Topic("oms.catalog.price.v1", key="price_key", cleanup="compact")
 
 SkuFlag = Literal["large", "hazardous", "virtual", "gift", "batch", "serial"]
@@ -75,6 +76,17 @@ class BasePriceSet(Event):
     valid_from: Instant
 
 
+@event(COST)
+class CostSet(Event):
+    """What one piece of a SKU costs us from a time on, in one currency."""
+
+    cost_key: str
+    sku: Text
+    currency: Currency
+    amount_minor: Price
+    valid_from: Instant
+
+
 def listing_key(channel: str, shop: str, listing: str) -> str:
     """Key of a shop's item in the listing topic."""
     return f"{channel}/{shop}/{listing}"
@@ -82,4 +94,9 @@ def listing_key(channel: str, shop: str, listing: str) -> str:
 
 def price_key(sku: str, currency: str) -> str:
     """Key of a SKU's base price in the price topic."""
+    return f"{sku}/{currency}"
+
+
+def cost_key(sku: str, currency: str) -> str:
+    """Key of a SKU's cost in the cost topic."""
     return f"{sku}/{currency}"

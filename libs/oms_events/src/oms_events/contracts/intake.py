@@ -25,6 +25,7 @@ from oms_events.values import order_id
 CHANNEL_ORDER = Topic("oms.intake.channel-order.v1", key="order_id")
 WAREHOUSE_REPORT = Topic("oms.intake.warehouse-report.v1", key="shipment_id")
 STOCK_REPORT = Topic("oms.intake.stock-report.v1", key="sku")
+STATEMENT = Topic("oms.intake.statement.v1", key="account")
 TRACKING = Topic("oms.intake.tracking.v1", key="waybill_no")
 
 
@@ -215,3 +216,24 @@ class TrackingScanReceived(Event):
 
     waybill_no: str
     scan: TrackingScan
+
+
+class StatementFile(Part):
+    """A platform's statement as it was handed in. The file itself lies in the file store under its hash."""
+
+    channel: Code
+    shop: Code
+    format: Literal["canonical", "amazon_v2", "stripe_balance"]
+    file_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size_bytes: Annotated[int, Field(ge=0, le=2**40)]
+    file_name: Annotated[Words, Field(max_length=255)] = ""
+    uploaded_at: Instant
+    uploaded_by: Annotated[Words, Field(max_length=128)] = ""
+
+
+@event(STATEMENT)
+class StatementReceived(Event):
+    """A statement of a shop's wallet was handed in."""
+
+    account: str
+    statement: StatementFile
