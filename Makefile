@@ -22,9 +22,11 @@ SEED ?=
 FAULTS ?= 30
 KINDS ?=
 LOGS ?=
+# Knob of `make images`
+TAG ?= dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install run down clean test test-fast check format lint types arch contracts openapi bench chaos
+.PHONY: help install run down clean test test-fast check format lint types arch contracts openapi bench chaos images
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -88,3 +90,12 @@ bench: install ## measure speed and memory (JSON=path for figures as JSON, ONLY=
 chaos: install ## one fault after the other under load, and an audit (SEED=, FAULTS=, LIMIT=, KINDS=, LOGS=, JSON=)
 	@exec $(BIN)/python -m tests.chaos --faults $(FAULTS) $(if $(SEED),--seed $(SEED)) $(if $(LIMIT),--limit $(LIMIT)) \
 	  $(if $(KINDS),--kinds "$(KINDS)") $(if $(LOGS),--logs $(LOGS)) $(if $(JSON),--json $(JSON))
+
+IMAGE := docker build --quiet -f deploy/Dockerfile --build-arg PIP_INDEX_URL --build-arg VERSION=$(TAG) \
+  --build-arg REVISION=$(shell git rev-parse --short HEAD 2>/dev/null)
+
+images: ## the image of every service, and of the sample's player: oms/<service>:TAG (TAG=dev)
+	@for service in $(notdir $(wildcard services/*)); do \
+	  echo "image: oms/$$service:$(TAG)" && \
+	  $(IMAGE) --build-arg SERVICE=$$service --target service --tag oms/$$service:$(TAG) . >/dev/null || exit; done
+	@echo "image: oms/sample:$(TAG)" && $(IMAGE) --target sample --tag oms/sample:$(TAG) . >/dev/null
