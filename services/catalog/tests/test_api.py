@@ -82,6 +82,7 @@ async def test_the_summary_counts(catalog: Scenario) -> None:
         "listings_mapped": 2 * len(ODD_CODES) - 1,
         "listings_unmapped": 1,
         "base_prices": 0,
+        "costs": 0,
     }
 
 
@@ -102,6 +103,8 @@ async def test_the_summary_counts(catalog: Scenario) -> None:
         ("/v1/prices", 422),
         ("/v1/prices/history?sku=a&currency=XXX", 422),
         ("/v1/prices/history?sku=a&currency=EUR&cursor=WzFd", 200),
+        ("/v1/costs?cursor=WyJBIiwiR0JQIiwieSJd", 422),
+        ("/v1/costs?limit=501", 422),
     ],
 )
 async def test_bad_reads_are_answered_with_a_problem(scenario: Scenario, path: str, status: int) -> None:

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from oms_events.contracts.catalog import BasePriceSet, ListingMapped, ListingUnmapped, ProductDefined, SkuDefined
+from oms_events.contracts.catalog import (
+    BasePriceSet,
+    CostSet,
+    ListingMapped,
+    ListingUnmapped,
+    ProductDefined,
+    SkuDefined,
+)
 from oms_events.testing.scenario import START, Scenario
 
 JSON = {"content-type": "application/json"}
@@ -102,6 +109,7 @@ async def test_what_is_named_twice_in_one_request_is_refused_twice(scenario: Sce
         ("skus", RED_MUG, "product_code"),
         ("listings", LISTING, "sku"),
         ("prices", {"sku": "85123A", "currency": "GBP", "amount_minor": 255}, "sku"),
+        ("costs", {"sku": "85123A", "currency": "GBP", "amount_minor": 255}, "sku"),
     ],
 )
 async def test_what_refers_to_something_unknown_is_refused(
@@ -170,6 +178,43 @@ async def test_a_price_remembers_all_it_was(scenario: Scenario) -> None:
     assert amounts == [(3, 255), (2, 199), (1, 255)]
     current = (await scenario.client.get("/v1/prices", params={"sku": "85123A"})).json()["items"]
     assert [(price["currency"], price["amount_minor"], price["version"]) for price in current] == [("GBP", 255, 3)]
+
+
+async def test_a_cost_counts_from_a_time_on_and_can_be_corrected(scenario: Scenario) -> None:
+    await given_sku(scenario)
+    cost = {"sku": "85123A", "currency": "GBP", "amount_minor": 120}
+    january = cost | {"amount_minor": 100, "valid_from": "2026-01-01T00:00:00Z"}
+    assert await statuses(scenario, "costs", january, cost) == ["created", "created"]
+    assert await scenario.published() == [
+        CostSet(
+            cost_key=f"85123A/GBP/{moment.isoformat()}",
+            sku="85123A",
+            currency="GBP",
+            amount_minor=amount,
+            valid_from=moment,
+        )
+        for amount, moment in ((100, datetime(2026, 1, 1, tzinfo=UTC)), (120, START))
+    ]
+    scenario.now += timedelta(days=1)
+    assert await statuses(scenario, "costs", cost) == ["unchanged"]
+    assert await statuses(scenario, "costs", january | {"amount_minor": 95}) == ["updated"]
+    [corrected] = await scenario.published()
+    assert isinstance(corrected, CostSet)
+    assert (corrected.amount_minor, corrected.cost_key) == (95, "85123A/GBP/2026-01-01T00:00:00+00:00")
+    listed = {"sku": "85123A", "limit": 1}
+    first = (await scenario.client.get("/v1/costs", params=listed)).json()
+    rest = (await scenario.client.get("/v1/costs", params=listed | {"cursor": first["next_cursor"]})).json()
+    assert [(item["amount_minor"], item["version"]) for item in first["items"] + rest["items"]] == [(95, 2), (120, 1)]
+
+
+async def test_a_cost_said_to_go_on_does_not_hide_its_correction(scenario: Scenario) -> None:
+    await given_sku(scenario)
+    cost = {"sku": "85123A", "currency": "GBP", "amount_minor": 120}
+    await post(scenario, "costs", cost)
+    await scenario.published()
+    corrected = cost | {"amount_minor": 130, "valid_from": START.isoformat()}
+    assert await statuses(scenario, "costs", cost, corrected) == ["unchanged", "updated"]
+    assert [event.amount_minor for event in await scenario.published() if isinstance(event, CostSet)] == [130]
 
 
 @pytest.mark.parametrize("moment", ["yesterday", "2026-05-01T00:00:00", "0001-01-01T00:00:00+14:00", 17, None])

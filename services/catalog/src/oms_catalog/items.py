@@ -1,4 +1,4 @@
-"""What an import says of one product, SKU, listing or base price.
+"""What an import says of one product, SKU, listing, base price or cost.
 
 Stricter than the events made of it: an unknown field is refused, and no text may hold control characters.
 """
@@ -62,6 +62,15 @@ class Listing(ListingRef):
 
 class BasePrice(Item):
     """The base price of a SKU in one currency; without `valid_from` it counts from now on. The SKU must be known."""
+
+    sku: Text
+    currency: Currency
+    amount_minor: Price
+    valid_from: Instant | None = None
+
+
+class Cost(Item):
+    """What one piece costs us in one currency; without `valid_from` it counts from now on. The SKU must be known."""
 
     sku: Text
     currency: Currency

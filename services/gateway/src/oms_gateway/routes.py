@@ -67,6 +67,7 @@ ROUTES: tuple[Route, ...] = (
     Route("catalog", _BOTH, "/v1/skus"),
     Route("catalog", _BOTH, "/v1/listings"),
     Route("catalog", _BOTH, "/v1/prices"),
+    Route("catalog", _BOTH, "/v1/costs"),
     Route("inventory", _READ, "/v1/stock"),
     Route("inventory", _READ, "/v1/availability", _FOR_CHANNELS, SHOP),
     Route("inventory", _READ, "/v1/reservations"),

@@ -1,5 +1,6 @@
 """Events of the catalog. Its topics are compacted: a new service reads the whole catalog from them."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -78,7 +79,8 @@ class BasePriceSet(Event):
 
 @event(COST)
 class CostSet(Event):
-    """What one piece of a SKU costs us from a time on, in one currency."""
+    """What one piece of a SKU costs us from a time on, in one currency. Its time is part of its key: compaction keeps
+    every cost that ever counted, and a correction takes the place of what it corrects."""
 
     cost_key: str
     sku: Text
@@ -97,6 +99,6 @@ def price_key(sku: str, currency: str) -> str:
     return f"{sku}/{currency}"
 
 
-def cost_key(sku: str, currency: str) -> str:
-    """Key of a SKU's cost in the cost topic."""
-    return f"{sku}/{currency}"
+def cost_key(sku: str, currency: str, valid_from: datetime) -> str:
+    """Key of a SKU's cost from a time on in the cost topic."""
+    return f"{sku}/{currency}/{valid_from.astimezone(UTC).isoformat()}"

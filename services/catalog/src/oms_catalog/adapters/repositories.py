@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row, TextClause, text
 
-from oms_catalog.items import BasePrice, Item, Listing, ListingRef, Product, Sku
+from oms_catalog.items import BasePrice, Cost, Item, Listing, ListingRef, Product, Sku
 from oms_events.runtime.work import Work
 
 _SAVE_PRODUCTS = text(
@@ -115,6 +115,40 @@ _SAVE_PRICES = text(
       from given left join skus using (sku) left join saved using (sku, currency) order by given.position
     """
 )
+_SAVE_COSTS = text(
+    """
+    with given as (
+        select * from unnest(cast(:sku as text[]), cast(:currency as text[]), cast(:amount_minor as bigint[]),
+                             cast(:valid_from as timestamptz[]))
+          with ordinality as given (sku, currency, amount_minor, valid_from, position)
+    ), wanted as (
+        -- Without a time of its own a cost counts from now; but the cost that counts already is no change.
+        select sku, currency, given.amount_minor, position, given.valid_from is null as implied,
+               coalesce(given.valid_from,
+                        case when counts.amount_minor = given.amount_minor then counts.valid_from end,
+                        cast(:now as timestamptz)) as valid_from
+          from given join skus using (sku)
+          left join lateral (
+              select c.amount_minor, c.valid_from from costs c
+               where c.sku = given.sku and c.currency = given.currency and c.valid_from <= cast(:now as timestamptz)
+               order by c.valid_from desc limit 1) counts on true
+    ), saved as (
+        insert into costs as c (sku, currency, valid_from, amount_minor, version, created_at, updated_at)
+        select distinct on (sku collate "C", currency collate "C", valid_from)
+               sku, currency, valid_from, amount_minor, 1, cast(:now as timestamptz), cast(:now as timestamptz)
+          from wanted order by sku collate "C", currency collate "C", valid_from, implied
+        on conflict (sku, currency, valid_from) do update
+           set amount_minor = excluded.amount_minor, version = c.version + 1, updated_at = excluded.updated_at
+         where c.amount_minor is distinct from excluded.amount_minor
+        returning sku, currency, valid_from, amount_minor, version
+    )
+    select skus.sku is not null as known, saved.version, saved.valid_from
+      from given left join skus using (sku) left join wanted using (position)
+      left join saved on saved.sku = wanted.sku and saved.currency = wanted.currency
+                     and saved.valid_from = wanted.valid_from and saved.amount_minor = wanted.amount_minor
+     order by given.position
+    """
+)
 _UNMAP_LISTING = text(
     """
     with unmapped as (
@@ -148,6 +182,11 @@ async def save_listings(work: Work, listings: Sequence[Listing]) -> Sequence[Row
 async def save_prices(work: Work, prices: Sequence[BasePrice]) -> Sequence[Row[Any]]:
     """Set base prices of known SKUs and remember each change. Rows also carry the `valid_from` that was saved."""
     return await _save(work, _SAVE_PRICES, _columns(prices))
+
+
+async def save_costs(work: Work, costs: Sequence[Cost]) -> Sequence[Row[Any]]:
+    """Set costs of known SKUs. Rows also carry the `valid_from` that was saved."""
+    return await _save(work, _SAVE_COSTS, _columns(costs))
 
 
 async def unmap_listing(work: Work, ref: ListingRef) -> Row[Any] | None:

@@ -88,6 +88,19 @@ base_prices = Table(
     _at("updated_at"),
 )
 
+costs = Table(
+    "costs",
+    metadata,
+    # One row for each time from which another cost counts: what was sold before keeps the cost it had.
+    _code("sku", ForeignKey("skus.sku"), key=True),
+    _code("currency", key=True),
+    Column("valid_from", DateTime(timezone=True), primary_key=True),
+    Column("amount_minor", BigInteger, nullable=False),
+    _version(),
+    _at("created_at"),
+    _at("updated_at"),
+)
+
 price_history = Table(
     "price_history",
     metadata,

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import RowMapping, Select, Table, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oms_catalog.adapters.tables import base_prices, listings, price_history, products, skus
+from oms_catalog.adapters.tables import base_prices, costs, listings, price_history, products, skus
 
 _SUMMARY = text(
     """
@@ -14,7 +14,8 @@ _SUMMARY = text(
            (select count(*) from skus) as skus,
            (select count(*) from listings where sku is not null) as listings_mapped,
            (select count(*) from listings where sku is null) as listings_unmapped,
-           (select count(*) from base_prices) as base_prices
+           (select count(*) from base_prices) as base_prices,
+           (select count(*) from costs) as costs
     """
 )
 
@@ -83,6 +84,13 @@ async def list_price_history(
     return await _all(connection, statement)
 
 
+async def list_costs(
+    connection: AsyncConnection, *, sku: str | None, currency: str | None, after: Sequence[Any] | None, limit: int
+) -> Sequence[RowMapping]:
+    """Costs by SKU, currency and the time from which they count; each filter narrows the list."""
+    return await _page(connection, _where(select(costs), costs, sku=sku, currency=currency), costs, after, limit)
+
+
 async def summary(connection: AsyncConnection) -> RowMapping:
     """How much of everything there is."""
     return (await connection.execute(_SUMMARY)).mappings().one()
@@ -96,7 +104,7 @@ def _where(statement: Select[Any], table: Table, **filters: str | None) -> Selec
 
 
 async def _page(
-    connection: AsyncConnection, statement: Select[Any], table: Table, after: Sequence[str] | None, limit: int
+    connection: AsyncConnection, statement: Select[Any], table: Table, after: Sequence[Any] | None, limit: int
 ) -> Sequence[RowMapping]:
     key = table.primary_key.columns
     if after is not None:

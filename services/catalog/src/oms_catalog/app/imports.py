@@ -13,13 +13,15 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy import Row
 
 from oms_catalog.adapters import repositories
-from oms_catalog.items import BasePrice, Item, Listing, ListingRef, Product, Sku
+from oms_catalog.items import BasePrice, Cost, Item, Listing, ListingRef, Product, Sku
 from oms_events.contracts.catalog import (
     BasePriceSet,
+    CostSet,
     ListingMapped,
     ListingUnmapped,
     ProductDefined,
     SkuDefined,
+    cost_key,
     listing_key,
     price_key,
 )
@@ -50,7 +52,7 @@ class Kind(Generic[T]):
     event: Callable[[T, Row[Any]], Event]
     reference: str = ""
 
-    def identity(self, item: T) -> tuple[str, ...]:
+    def identity(self, item: T) -> tuple[object, ...]:
         """What makes two items the same thing."""
         return tuple(getattr(item, name) for name in self.key)
 
@@ -73,10 +75,16 @@ def _base_price_set(price: BasePrice, saved: Row[Any]) -> BasePriceSet:
     return BasePriceSet(price_key=key, **price.model_dump(exclude={"valid_from"}), valid_from=saved.valid_from)
 
 
+def _cost_set(cost: Cost, saved: Row[Any]) -> CostSet:
+    key = cost_key(cost.sku, cost.currency, saved.valid_from)
+    return CostSet(cost_key=key, **cost.model_dump(exclude={"valid_from"}), valid_from=saved.valid_from)
+
+
 PRODUCTS = Kind(Product, ("product_code",), repositories.save_products, _product_defined)
 SKUS = Kind(Sku, ("sku",), repositories.save_skus, _sku_defined, reference="product_code")
 LISTINGS = Kind(Listing, ("channel", "shop", "listing"), repositories.save_listings, _listing_mapped, reference="sku")
 PRICES = Kind(BasePrice, ("sku", "currency"), repositories.save_prices, _base_price_set, reference="sku")
+COSTS = Kind(Cost, ("sku", "currency", "valid_from"), repositories.save_costs, _cost_set, reference="sku")
 
 
 async def import_items(kind: Kind[T], given: Sequence[Any], cause: EventMeta, work: Work) -> list[ItemAnswer]:

@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping
 
 from oms_catalog.adapters import views
 from oms_catalog.app.imports import (
+    COSTS,
     LISTINGS,
     PRICES,
     PRODUCTS,
@@ -21,14 +22,15 @@ from oms_catalog.app.imports import (
     import_items,
     unmap_listing,
 )
-from oms_catalog.items import BasePrice, Label, Listing, ListingRef, Product, Sku
+from oms_catalog.items import BasePrice, Cost, Label, Listing, ListingRef, Product, Sku
 from oms_events.contracts.catalog import SkuFlag
 from oms_events.contracts.shared import Code, Currency, Text
 from oms_events.envelope import EventMeta, origin
 from oms_events.runtime.http import Cursor, Limit, Page, read_cursor, write_cursor
 from oms_events.runtime.lifecycle import Runtime
-from oms_events.runtime.problems import not_found
+from oms_events.runtime.problems import Problem, not_found
 from oms_events.runtime.work import Work
+from oms_events.values import utc
 
 MAX_ITEMS = 1000
 
@@ -37,6 +39,7 @@ _Bulk = Body(min_length=1, max_length=MAX_ITEMS)
 Products = Annotated[list[Annotated[Any, WithJsonSchema(Product.model_json_schema())]], _Bulk]
 Skus = Annotated[list[Annotated[Any, WithJsonSchema(Sku.model_json_schema())]], _Bulk]
 Listings = Annotated[list[Annotated[Any, WithJsonSchema(Listing.model_json_schema())]], _Bulk]
+Costs = Annotated[list[Annotated[Any, WithJsonSchema(Cost.model_json_schema())]], _Bulk]
 Prices = Annotated[list[Annotated[Any, WithJsonSchema(BasePrice.model_json_schema())]], _Bulk]
 
 
@@ -103,6 +106,15 @@ class PriceView(Stored):
     valid_from: datetime
 
 
+class CostView(Stored):
+    """What one piece costs us from a time on, in the currency's smallest unit."""
+
+    sku: str
+    currency: str
+    amount_minor: int
+    valid_from: datetime
+
+
 class PastPriceView(BaseModel):
     """What a base price was set to, and when."""
 
@@ -122,9 +134,21 @@ class Summary(BaseModel):
     listings_mapped: int
     listings_unmapped: int
     base_prices: int
+    costs: int
 
 
 V = TypeVar("V", bound=BaseModel)
+
+
+def _cost_position(position: Sequence[Any] | None) -> Sequence[Any] | None:
+    """SKU, currency and time that a cursor names. Raises Problem 422."""
+    if position is None:
+        return None
+    sku, currency, text_ = position
+    try:
+        return sku, currency, utc(datetime.fromisoformat(text_))
+    except ValueError:
+        raise Problem(422, "cursor: use the next_cursor of the page before") from None
 
 
 def _page(
@@ -141,6 +165,7 @@ def router(runtime: Runtime) -> APIRouter:
     _skus(routes, runtime)
     _listings(routes, runtime)
     _prices(routes, runtime)
+    _costs(routes, runtime)
 
     @routes.get("/summary", tags=["summary"])
     async def show_summary() -> Summary:
@@ -272,3 +297,23 @@ def _prices(routes: APIRouter, runtime: Runtime) -> None:
         async with runtime.connection() as connection:
             rows = await views.list_price_history(connection, sku=sku, currency=currency, before=before, limit=limit)
         return _page(PastPriceView, rows, limit, lambda last: [last.version])
+
+
+def _costs(routes: APIRouter, runtime: Runtime) -> None:
+    @routes.post("/costs:batch", tags=["costs"])
+    async def import_costs(items: Costs) -> ImportAnswer:
+        """Set what one piece of known SKUs costs from a time on. One bad item does not stop the others."""
+        return await _import(runtime, COSTS, items)
+
+    @routes.get("/costs", tags=["costs"])
+    async def list_costs(
+        sku: Annotated[Text | None, Query()] = None,
+        currency: Annotated[Currency | None, Query()] = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> Page[CostView]:
+        """Costs by SKU, currency and the time from which they count; each filter narrows the list."""
+        after = _cost_position(read_cursor(cursor, str, str, str))
+        async with runtime.connection() as connection:
+            rows = await views.list_costs(connection, sku=sku, currency=currency, after=after, limit=limit)
+        return _page(CostView, rows, limit, lambda last: [last.sku, last.currency, last.valid_from.isoformat()])
