@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from oms_analytics.service import service as analytics
 from oms_catalog.service import service as catalog
 from oms_events.registry import Event
 from oms_fulfilment.service import service as fulfilment
@@ -13,7 +14,7 @@ from oms_logistics.service import service as logistics
 from oms_orders.service import service as orders
 
 ROOT = Path(__file__).parents[2]
-SERVICES = (catalog, inventory, orders, fulfilment, logistics)
+SERVICES = (catalog, inventory, orders, fulfilment, logistics, analytics)
 """Those with a database and a runtime: all but the gateway."""
 
 

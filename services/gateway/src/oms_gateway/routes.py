@@ -11,7 +11,7 @@ from functools import cached_property
 
 from oms_gateway.keys import Key, Role
 
-SERVICES = ("catalog", "inventory", "orders", "fulfilment", "logistics")
+SERVICES = ("catalog", "inventory", "orders", "fulfilment", "logistics", "analytics")
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ ROUTES: tuple[Route, ...] = (
     Route("logistics", _READ, "/v1/parcels"),
     Route("logistics", _READ, "/v1/early-scans"),
     Route("logistics", _BOTH, "/v1/delivery-tiers"),
+    Route("analytics", _READ, "/v1/profit"),
+    Route("analytics", _READ, "/v1/overview"),
     *(Route(name, _READ, f"/v1/services/{name}/summary", target="/v1/summary") for name in SERVICES),
     # Dead letters show whole events, with what they hold of persons.
     *(

@@ -1,0 +1,1 @@
+"""Analytics: did this order, SKU, shop make money."""

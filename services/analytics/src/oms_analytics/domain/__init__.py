@@ -1,0 +1,1 @@
+"""What an order earned: rules without I/O."""

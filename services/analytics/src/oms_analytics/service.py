@@ -1,0 +1,18 @@
+"""Table of contents of the analytics service. It publishes nothing: it says what became of what others said."""
+
+from oms_analytics.app.catalog import on_cost_set, on_product_defined, on_rate_card_set, on_sku_defined
+from oms_analytics.entrypoints.api import router
+from oms_events.contracts.catalog import CostSet, ProductDefined, SkuDefined
+from oms_events.contracts.settlement import RateCardSet
+from oms_events.runtime.service import Service, on
+
+service = Service(
+    "analytics",
+    consumes=[
+        on(ProductDefined, on_product_defined, projection=True),
+        on(SkuDefined, on_sku_defined, projection=True),
+        on(CostSet, on_cost_set, projection=True),
+        on(RateCardSet, on_rate_card_set, projection=True),
+    ],
+    api=router,
+)
