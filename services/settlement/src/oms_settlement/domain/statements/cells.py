@@ -124,15 +124,15 @@ def instants(column: Column, numbers: Numbers, name: str) -> list[datetime]:
     like = "2026-03-01T09:00:00Z"
     if any(len(cell) != len(like) or cell[-1] != "Z" or cell[10] != "T" for cell in column):
         at = first(column, lambda cell: len(cell) != len(like) or cell[-1] != "Z" or cell[10] != "T")
-        raise _no_time(column[at], numbers[at], name, like)
+        raise no_time(column[at], numbers[at], name, like)
     return _parsed(datetime.fromisoformat, column, numbers, name, like)
 
 
 def times(column: Column, numbers: Numbers, name: str, like: str) -> list[datetime]:
     """Times without a zone that are UTC, written like the example."""
-    if any(len(cell) != len(like) for cell in column):
-        at = first(column, lambda cell: len(cell) != len(like))
-        raise _no_time(column[at], numbers[at], name, like)
+    if any(len(cell) != len(like) or cell[10] != like[10] for cell in column):
+        at = first(column, lambda cell: len(cell) != len(like) or cell[10] != like[10])
+        raise no_time(column[at], numbers[at], name, like)
     return _parsed(lambda cell: datetime.fromisoformat(cell + "Z"), column, numbers, name, like)
 
 
@@ -141,7 +141,7 @@ def _parsed(parse: Callable[[str], datetime], column: Column, numbers: Numbers, 
         return list(map(parse, column))
     except ValueError:
         at = first(column, lambda cell: not _parses(parse, cell))
-        raise _no_time(column[at], numbers[at], name, like) from None
+        raise no_time(column[at], numbers[at], name, like) from None
 
 
 def _parses(parse: Callable[[str], datetime], cell: str) -> bool:
@@ -152,7 +152,8 @@ def _parses(parse: Callable[[str], datetime], cell: str) -> bool:
     return True
 
 
-def _no_time(cell: str, number: int, name: str, like: str) -> Refused:
+def no_time(cell: str, number: int, name: str, like: str) -> Refused:
+    """The refusal of what is no time."""
     return Refused(Rule.TIME_UNREADABLE, number, f"{name} is {shown(cell)}; it is written like {like}")
 
 

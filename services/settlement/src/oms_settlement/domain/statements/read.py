@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
+from oms_settlement.domain.statements.amazon_v2 import AmazonV2
 from oms_settlement.domain.statements.canonical import Canonical
 from oms_settlement.domain.statements.rows import Block, Dialect, Rows
 from oms_settlement.domain.statements.statement import ExpectedAccount, StatementLine, Totals
+from oms_settlement.domain.statements.stripe_balance import StripeBalance
 
 
 class Format(Protocol):
@@ -18,7 +20,11 @@ class Format(Protocol):
     def end(self, *, ended: bool) -> Totals: ...
 
 
-FORMATS: Mapping[str, Callable[[ExpectedAccount], Format]] = {"canonical": Canonical}
+FORMATS: Mapping[str, Callable[[ExpectedAccount], Format]] = {
+    "canonical": Canonical,
+    "amazon_v2": AmazonV2,
+    "stripe_balance": StripeBalance,
+}
 
 
 class Reader:
