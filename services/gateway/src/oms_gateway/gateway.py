@@ -117,4 +117,5 @@ async def serve(settings: GatewaySettings) -> None:
         log.info("serving", port=settings.http_port)
         await stop.wait()
         gateway.leave()
+        await server.linger()
     log.info("stopped")

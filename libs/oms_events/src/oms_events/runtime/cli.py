@@ -1,4 +1,4 @@
-"""The command line every service has: serve, migrate, dead letters, offsets, rebuild."""
+"""The command line every service has: serve, migrate, check, dead letters, offsets, rebuild."""
 
 import argparse
 import asyncio
@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oms_events.runtime import dead_letters, migrations, replay_cli, telemetry
+from oms_events.runtime import dead_letters, migrations, replay_cli, requirements, telemetry
 from oms_events.runtime.database import build_engine
 from oms_events.runtime.lifecycle import Runtime, serve
 from oms_events.runtime.service import Service
@@ -39,6 +39,9 @@ def _main(service: Service, folder: Path, argv: Sequence[str] | None) -> int:
     if arguments.command == "migrate":
         migrations.upgrade(folder, revision=arguments.revision)
         return 0
+    if arguments.command == "check":
+        met = asyncio.run(requirements.until_met(service, settings, folder, wait_s=arguments.wait))
+        return 0 if met else 1
     if arguments.command in replay_cli.COMMANDS:
         return asyncio.run(replay_cli.act(service, settings, arguments))
     return asyncio.run(_dead_letters(service, settings, arguments))
@@ -62,6 +65,8 @@ def _parser(service: Service) -> argparse.ArgumentParser:
     serve_.add_argument("--roles", help=f"comma-separated, of {', '.join(ROLES)} (default: OMS_ROLES or all)")
     migrate = commands.add_parser("migrate", help="bring the database to a revision")
     migrate.add_argument("--revision", default="head")
+    check = commands.add_parser("check", help="exit 0 when database and topics are what this version needs")
+    check.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="so long for them to become so")
     letters = commands.add_parser("dead-letters", help="events that could not be applied")
     actions = letters.add_subparsers(dest="action", required=True)
     list_ = actions.add_parser("list", help="open letters, oldest first")

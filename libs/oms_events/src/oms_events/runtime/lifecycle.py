@@ -83,6 +83,7 @@ class Runtime:
             clock=clock,
         )
         self._started = False
+        self._leaving = False
         self._tasks: list[asyncio.Task[None]] = []
         self._consuming: asyncio.Task[None] | None = None
 
@@ -118,9 +119,13 @@ class Runtime:
             ticks.append(self.runner.ticked_at)
         return min(ticks)
 
+    def leave(self) -> None:
+        """Say that no new requests are wanted; everything else goes on."""
+        self._leaving = True
+
     async def unready_reason(self) -> str | None:
         """Why the process cannot serve now, or None."""
-        if not self._started:
+        if not self._started or self._leaving:
             return "starting or stopping"
         try:
             async with asyncio.timeout(2), self.engine.connect() as connection:
@@ -141,9 +146,9 @@ class Runtime:
             await self._stop()
 
     async def _start(self) -> None:
-        names = {topic.name for topic in self.service.topics()} | {e.topic.name for e in self.service.produces}
+        names = self.service.topic_names()
         if isinstance(self._sink, KafkaSink):
-            await _until_reachable(lambda: require_topics(self.settings.kafka_bootstrap, sorted(names)), "broker")
+            await _until_reachable(lambda: require_topics(self.settings.kafka_bootstrap, names), "broker")
         await _until_reachable(self._sink.start, "broker")
         self._spawn(self.publisher.run())
         if "relay" in self.roles:
@@ -236,6 +241,8 @@ async def serve(runtime: Runtime) -> None:
                 task.cancel()
             for task in done:
                 task.result()
+            runtime.leave()
+            await server.linger()
         log.info("stopped")
 
 
@@ -248,12 +255,30 @@ def stop_signal() -> asyncio.Event:
     return stop
 
 
+class _Farewell:
+    """An ASGI application that, once leaving, closes every connection with the answer it gives."""
+
+    def __init__(self, app: Any) -> None:  # noqa: ANN401 - any ASGI application
+        self._app = app
+        self.leaving = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own types
+        async def send_and_close(message: Any) -> None:  # noqa: ANN401
+            if self.leaving and message["type"] == "http.response.start":
+                message = message | {"headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            await send(message)
+
+        await self._app(scope, receive, send_and_close if scope["type"] == "http" else send)
+
+
 class HttpServer:
     """Uvicorn inside our loop: signals are ours, so that draining comes first. Health answers in every role."""
 
     def __init__(self, app: Any, settings: Settings) -> None:  # noqa: ANN401 - any ASGI application
+        self._farewell = _Farewell(app)
+        self._linger_s = settings.linger_s
         config = uvicorn.Config(
-            app,
+            self._farewell,
             host=settings.http_host,
             port=settings.http_port,
             access_log=False,
@@ -264,6 +289,12 @@ class HttpServer:
             server_header=False,
         )
         self._server = uvicorn.Server(config)
+
+    async def linger(self) -> None:
+        """Go on answering for a while, and let go of each caller with the answer. A connection that is closed while it
+        is idle may be closed just as its caller writes to it; one that is told to close is not used again."""
+        self._farewell.leaving = True
+        await asyncio.sleep(self._linger_s)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -3,13 +3,18 @@
 import asyncio
 from pathlib import Path
 
+import structlog
 from alembic import command, context
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from oms_events.runtime.settings import Settings
+
+log = structlog.get_logger()
 
 _LOCK_ID = 0x0B0D8
 
@@ -23,8 +28,39 @@ def config_for(folder: Path, database_url: str | None = None) -> Config:
 
 
 def upgrade(folder: Path, *, revision: str = "head", database_url: str | None = None) -> None:
-    """Bring the database to a revision. Two at once wait for each other."""
-    command.upgrade(config_for(folder, database_url), revision)
+    """Bring the database to a revision. Two at once wait for each other.
+
+    A database that newer code has brought further stays as it is: the code before it can work with it, and must be
+    able to start again when the newer one is rolled back.
+    """
+    config = config_for(folder, database_url)
+    known, there = asyncio.run(_revisions(config))
+    if there - known:
+        log.warning("the database is newer than this code", revision=", ".join(sorted(there)))
+        return
+    command.upgrade(config, revision)
+
+
+async def behind(folder: Path, database_url: str) -> str | None:
+    """What the database lacks for this code, or None: it is at the newest revision, or newer code was here."""
+    config = config_for(folder, database_url)
+    known, there = await _revisions(config)
+    heads = set(ScriptDirectory.from_config(config).get_heads())
+    if there - known or there == heads:
+        return None
+    return f"at revision {', '.join(sorted(there)) or 'none'}, not yet at {', '.join(sorted(heads))}"
+
+
+async def _revisions(config: Config) -> tuple[set[str], set[str]]:
+    """The revisions that this code knows, and those that the database is at."""
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    engine = create_async_engine(config.attributes["database_url"], poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            there = await connection.run_sync(lambda plain: MigrationContext.configure(plain).get_current_heads())
+    finally:
+        await engine.dispose()
+    return known, set(there)
 
 
 def run_migrations(metadata: MetaData) -> None:

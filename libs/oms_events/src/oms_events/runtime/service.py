@@ -107,3 +107,7 @@ class Service:
     def topics(self) -> list[Topic]:
         """Topics the service reads."""
         return sorted({s.event.topic for s in self.consumes}, key=lambda topic: topic.name)
+
+    def topic_names(self) -> list[str]:
+        """Topics the service reads or writes: they must exist before it starts."""
+        return sorted({topic.name for topic in self.topics()} | {event.topic.name for event in self.produces})

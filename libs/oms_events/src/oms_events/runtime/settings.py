@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Role = Literal["api", "consumer", "relay", "deadlines"]
@@ -36,10 +36,22 @@ class Settings(BaseSettings):
     relay_age_s: float = 2.0
     """Rows younger than this are left to the process that wrote them: it publishes from memory."""
     deadline_interval_s: float = 1.0
+    linger_s: float = Field(default=0.0, ge=0)
+    """How long a process that was told to stop goes on answering, and closes each connection with its answer. Whoever
+    sends it requests needs that long to hear that it goes."""
     drain_timeout_s: float = 20.0
     inbox_retention_days: int = 30
     """Longer than the topics' retention: a replay of a whole topic must still be recognised."""
     pool_size: int = 4
+
+    @field_validator("database_url")
+    @classmethod
+    def _for_our_driver(cls, url: SecretStr) -> SecretStr:
+        """Takes the address as others write it, too: `postgresql://...?sslmode=require`."""
+        scheme, separator, rest = url.get_secret_value().partition("://")
+        if scheme not in {"postgres", "postgresql"}:
+            return url
+        return SecretStr(f"postgresql+asyncpg{separator}{rest.replace('sslmode=', 'ssl=')}")
 
     def active_roles(self) -> frozenset[str]:
         """Roles this process plays. Raises ValueError for an unknown one."""
