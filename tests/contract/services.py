@@ -12,9 +12,10 @@ from oms_gateway.doors import DOORS
 from oms_inventory.service import service as inventory
 from oms_logistics.service import service as logistics
 from oms_orders.service import service as orders
+from oms_settlement.service import service as settlement
 
 ROOT = Path(__file__).parents[2]
-SERVICES = (catalog, inventory, orders, fulfilment, logistics, analytics)
+SERVICES = (catalog, inventory, orders, fulfilment, logistics, settlement, analytics)
 """Those with a database and a runtime: all but the gateway."""
 
 

@@ -59,13 +59,14 @@ SERVICES = (
     Service("orders", 8083),
     Service("fulfilment", 8084),
     Service("logistics", 8085),
+    Service("settlement", 8086),
     Service("analytics", 8087),
     Service(
         GATEWAY,
         8080,
         has_database=False,
         consumes=False,
-        needs=("catalog", "inventory", "orders", "fulfilment", "logistics", "analytics"),
+        needs=("catalog", "inventory", "orders", "fulfilment", "logistics", "settlement", "analytics"),
     ),
 )
 

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from oms_gateway.keys import Key, Role
 
-SERVICES = ("catalog", "inventory", "orders", "fulfilment", "logistics", "analytics")
+SERVICES = ("catalog", "inventory", "orders", "fulfilment", "logistics", "settlement", "analytics")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ class GatewaySettings(Settings):
     orders_url: str = "http://127.0.0.1:8083"
     fulfilment_url: str = "http://127.0.0.1:8084"
     logistics_url: str = "http://127.0.0.1:8085"
+    settlement_url: str = "http://127.0.0.1:8086"
     analytics_url: str = "http://127.0.0.1:8087"
 
     gateway_append_timeout_s: float = Field(default=10.0, gt=0)
@@ -34,5 +35,6 @@ class GatewaySettings(Settings):
             "orders": self.orders_url,
             "fulfilment": self.fulfilment_url,
             "logistics": self.logistics_url,
+            "settlement": self.settlement_url,
             "analytics": self.analytics_url,
         }

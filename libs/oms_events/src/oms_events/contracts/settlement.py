@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from oms_events.contracts.shared import Code, Currency, Instant, Minor, Part, Price, Text, Words
+from oms_events.contracts.shared import Code, Currency, Instant, Minor, Part, Text, Words
 from oms_events.registry import Event, Topic, event
 
 RATE_CARD = Topic("oms.settlement.rate-card.v1", key="rate_key", cleanup="compact")
@@ -24,6 +24,10 @@ Component = Annotated[Code, Field(max_length=32)]
 `payment_fee_refund`, `subsidy`, `adjustment`, `subscription`, `payout`, `other`."""
 Ppm = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
 """A rate in millionths: 150,000 is 15 %."""
+
+
+Turnover = Annotated[int, Field(ge=0, le=10**18)]
+"""A sum over many entries, in minor units."""
 
 
 class ComponentAmount(Part):
@@ -46,8 +50,8 @@ class AccountTotal(Part):
     """Turnover of one ledger account."""
 
     ledger_account: Code
-    debit_minor: Price
-    credit_minor: Price
+    debit_minor: Turnover
+    credit_minor: Turnover
 
 
 @event(RATE_CARD)
@@ -130,11 +134,16 @@ class StatementLineMatched(Event):
 
 @event(RECONCILIATION)
 class DifferenceAttributed(Event):
-    """A statement and what was expected disagree for one component; `reason` says why. Nothing is cleared by it."""
+    """A statement and what was expected disagree for one component; `reason` says why. Nothing is cleared by it.
+
+    Said again with the same `difference_id` when amounts or reason change: the newest one counts.
+    """
 
     match_key: str
+    """The order's id, or the difference's where no order is known."""
     difference_id: UUID
     order_id: UUID | None
+    order_no: Annotated[Words, Field(max_length=64)] = ""
     account: Account
     channel: Code
     shop: Code
@@ -149,8 +158,31 @@ class DifferenceAttributed(Event):
 
 
 @event(RECONCILIATION)
+class DifferenceResolved(Event):
+    """A difference is open no more and no money was given up: later facts made it vanish, or a person settled it
+    elsewhere. `by` is `system` or who decided."""
+
+    match_key: str
+    difference_id: UUID
+    order_id: UUID | None
+    account: Account
+    channel: Code
+    shop: Code
+    currency: Currency
+    component: Component
+    reason: Code
+    by: Words
+    note: Annotated[Words, Field(max_length=1000)] = ""
+    resolved_at: Instant
+
+
+@event(RECONCILIATION)
 class WriteOffPosted(Event):
-    """A difference was written off. `rule` names the limit that allowed it and its version, `by` who decided."""
+    """A difference was written off. `rule` names the limit that allowed it and its version, `by` who decided.
+
+    `amount_minor` is what is settled above (or, negative, below) what was expected and is accepted as it is. Undoing
+    a write-off is another one of the opposite amount that names it in `reverses`; the difference is then open again.
+    """
 
     match_key: str
     write_off_id: UUID
@@ -165,13 +197,14 @@ class WriteOffPosted(Event):
     reason: Code
     rule: Text
     by: Words
+    reverses: UUID | None = None
     posted_at: Instant
 
 
 @event(JOURNAL)
 class JournalPosted(Event):
-    """Entries `first_no` to `last_no` were added to an account's journal. `head_hash` is the hash of the last one and
-    covers every entry before it: who keeps it can tell later whether the journal was rewritten."""
+    """Entries `first_no` to `last_no` were added to an account's journal in one currency. `head_hash` is the hash of
+    the last one and covers every entry before it: who keeps it can tell later whether the journal was rewritten."""
 
     account: Account
     first_no: int

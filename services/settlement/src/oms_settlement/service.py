@@ -1,0 +1,29 @@
+"""Table of contents of the settlement service."""
+
+from oms_events.contracts.settlement import (
+    AccrualPosted,
+    DifferenceAttributed,
+    DifferenceResolved,
+    JournalPosted,
+    RateCardSet,
+    StatementImported,
+    StatementLineMatched,
+    StatementRefused,
+    WriteOffPosted,
+)
+from oms_events.runtime.service import Service
+
+service = Service(
+    "settlement",
+    produces=[
+        RateCardSet,
+        AccrualPosted,
+        StatementImported,
+        StatementRefused,
+        StatementLineMatched,
+        DifferenceAttributed,
+        DifferenceResolved,
+        WriteOffPosted,
+        JournalPosted,
+    ],
+)
