@@ -1,10 +1,13 @@
 """Table of contents of the analytics service. It publishes nothing: it says what became of what others said."""
 
 from oms_analytics.app.catalog import on_cost_set, on_product_defined, on_rate_card_set, on_sku_defined
+from oms_analytics.app.facts import FACTS
+from oms_analytics.app.handlers import note
+from oms_analytics.app.working_out import work_out_changed
 from oms_analytics.entrypoints.api import router
 from oms_events.contracts.catalog import CostSet, ProductDefined, SkuDefined
 from oms_events.contracts.settlement import RateCardSet
-from oms_events.runtime.service import Service, on
+from oms_events.runtime.service import Service, every, on
 
 service = Service(
     "analytics",
@@ -13,6 +16,9 @@ service = Service(
         on(SkuDefined, on_sku_defined, projection=True),
         on(CostSet, on_cost_set, projection=True),
         on(RateCardSet, on_rate_card_set, projection=True),
+        # A set of facts may be told all of it again.
+        *(on(event, note, projection=True) for event in FACTS),
     ],
+    jobs=[every(1.0, work_out_changed)],
     api=router,
 )

@@ -1,11 +1,12 @@
 """Products, SKUs, costs and rate cards: one statement each, and an older version never replaces a newer one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oms_analytics.domain.prices import Cost, Prices, Rate
 from oms_events.contracts.catalog import CostSet, ProductDefined, SkuDefined
 from oms_events.contracts.settlement import RateCardSet
 from oms_events.envelope import EventMeta, Received
@@ -61,6 +62,13 @@ _SAVE_RATE_CARDS = text(
 )
 
 
+_COSTS = text("select sku, currency, valid_from, amount_minor from costs where sku = any(cast(:skus as text[]))")
+_RATES = text(
+    """
+    select channel, shop, component, currency, valid_from, rate_ppm, fixed_minor, min_minor, max_minor
+      from rate_cards where channel = any(cast(:channels as text[]))
+    """
+)
 _SUMMARY = text(
     """
     select (select count(*) from order_profits) as orders, (select count(*) from facts) as facts,
@@ -94,6 +102,13 @@ async def save_rate_cards(connection: AsyncConnection, cards: Sequence[Received[
     names = ("channel", "shop", "component", "currency", "valid_from", "rate_ppm", "fixed_minor")
     columns = _columns(cards, *names, "min_minor", "max_minor")
     await connection.execute(_SAVE_RATE_CARDS, columns | {"name": [card.event.version for card in cards]})
+
+
+async def prices(connection: AsyncConnection, skus: Collection[str], channels: Collection[str]) -> Prices:
+    """What these SKUs ever cost and these channels ever charged."""
+    costs = await connection.execute(_COSTS, {"skus": list(skus)})
+    rates = await connection.execute(_RATES, {"channels": list(channels)})
+    return Prices([Cost(*row) for row in costs], [Rate(*row) for row in rates])
 
 
 async def summary(connection: AsyncConnection) -> RowMapping:
