@@ -48,6 +48,7 @@ async def test_services_are_up_migrated_and_told_what_they_need(options, said, p
         assert platform.postgres.password not in json.dumps(alpha | gateway)
         assert gateway["OMS_ALPHA_URL"] == system.urls["alpha"]
         assert "OMS_DATABASE_URL" not in gateway
+        assert alpha["OMS_FILES_URL"] == gateway["OMS_FILES_URL"] == (options.run_dir / "files").as_uri()
         assert len(bytes.fromhex(gateway["OMS_GATEWAY_ROOT_KEY"])) == 32
         connection = await asyncpg.connect(system.database_urls["alpha"].replace("+asyncpg", ""))
         assert await connection.fetchval("select to_regclass('migrated')") == "migrated"

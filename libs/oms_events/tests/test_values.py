@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from oms_events.values import CURRENCIES, Money, derived_id, largest_remainder, order_id, utc
+from oms_events.values import CURRENCIES, Money, derived_id, largest_remainder, order_id, statement_id, utc
 
 NOW = datetime(2026, 3, 2, 9, 0, 0, 250_000, tzinfo=UTC)
 TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -189,3 +189,11 @@ def test_a_time_without_zone_or_beyond_the_calendar_is_refused() -> None:
         utc(datetime(2010, 12, 1))  # noqa: DTZ001
     with pytest.raises(ValueError, match="years"):
         utc(datetime.max.replace(tzinfo=timezone(-timedelta(hours=1))))
+
+
+def test_a_statement_is_the_same_file_for_the_same_account() -> None:
+    one, other = "a" * 64, "b" * 64
+    assert str(statement_id("web", "main", one)) == "095fee46-a881-5bca-8281-81c2f0124a61"
+    ids = {statement_id(*names) for names in (("web", "main", one), ("web", "other", one), ("web", "main", other))}
+    assert len(ids) == 3
+    assert statement_id("web", "main", one) != order_id("web", "main", one)

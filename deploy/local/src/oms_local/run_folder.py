@@ -44,6 +44,10 @@ class RunFolder:
         return self.path / "pids"
 
     @property
+    def files(self) -> Path:
+        return self.path / "files"
+
+    @property
     def endpoints(self) -> Path:
         return self.path / "endpoints.json"
 

@@ -198,6 +198,7 @@ class _Plan:
             "OMS_HTTP_PORT": str(address.port),
             "OMS_ROLES": "consumer" if worker else roles_of(service, self.options.workers),
             "OMS_INSTANCE": worker or f"{service.name}-0",
+            "OMS_FILES_URL": self.folder.files.absolute().as_uri(),
             "OMS_LOG_LEVEL": self.options.log_level,
             "OMS_LOG_FORMAT": self.options.log_format,
             **self.options.environment,

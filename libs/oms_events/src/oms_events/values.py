@@ -26,6 +26,11 @@ def order_id(channel: str, shop: str, channel_order_no: str) -> OrderId:
     return OrderId(uuid5(_NAMESPACE, "\x1f".join(("order", channel, shop, channel_order_no))))
 
 
+def statement_id(channel: str, shop: str, file_sha256: str) -> UUID:
+    """The one id of a statement of a shop's wallet: the same file for the same account gives the same id, for ever."""
+    return uuid5(_NAMESPACE, "\x1f".join(("statement", channel, shop, file_sha256)))
+
+
 def derived_text(*parts: str, at: datetime) -> str:
     """An id that the same cause always gives again, and that sorts by the time of the cause.
 

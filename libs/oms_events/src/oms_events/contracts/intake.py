@@ -20,7 +20,7 @@ from oms_events.contracts.shared import (
     Words,
 )
 from oms_events.registry import Event, Topic, event
-from oms_events.values import order_id
+from oms_events.values import order_id, statement_id
 
 CHANNEL_ORDER = Topic("oms.intake.channel-order.v1", key="order_id")
 WAREHOUSE_REPORT = Topic("oms.intake.warehouse-report.v1", key="shipment_id")
@@ -229,6 +229,10 @@ class StatementFile(Part):
     file_name: Annotated[Words, Field(max_length=255)] = ""
     uploaded_at: Instant
     uploaded_by: Annotated[Words, Field(max_length=128)] = ""
+
+    @property
+    def statement_id(self) -> UUID:
+        return statement_id(self.channel, self.shop, self.file_sha256)
 
 
 @event(STATEMENT)

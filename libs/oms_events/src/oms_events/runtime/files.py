@@ -26,7 +26,6 @@ from obstore.store import LocalStore, ObjectStore, from_url
 if TYPE_CHECKING:
     from obstore import WritableFile
 
-MAX_BYTES = 2 * 1024**3
 _BLOCK_BYTES = 1024 * 1024
 _PART_BYTES = 5 * 1024 * 1024
 """The smallest part that S3 takes; a store of this size never has more parts than the 10,000 it allows."""
@@ -65,9 +64,9 @@ class Incoming:
 
 
 class FileStore:
-    """A folder or bucket of files."""
+    """A folder or bucket of files. Built from `files_url` and `files_max_bytes` of the settings."""
 
-    def __init__(self, url: str, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, url: str, *, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self._store = _open(url)
 

@@ -22,6 +22,9 @@ class Settings(BaseSettings):
     instance: str = ""
     """Name of this process among its service's, for static group membership. Never the same in two live
     processes: nothing in the client fences them."""
+    files_url: str = ""
+    """Where handed-in files lie: `file:///folder` or `s3://bucket/prefix`, the same one for all who share them."""
+    files_max_bytes: int = Field(default=2 * 1024**3, ge=1)
     log_level: str = "INFO"
     log_format: Literal["console", "json"] = "json"
 
