@@ -61,6 +61,7 @@ async def ask(house: House, method: str, path: str, role: Role = Role.OPERATOR, 
         ("/v1/orders", 8083, "/v1/orders"),
         ("/v1/nodes/HAM/releases", 8084, "/v1/nodes/HAM/releases"),
         ("/v1/parcels/by-waybill/W1", 8085, "/v1/parcels/by-waybill/W1"),
+        ("/v1/statements/1/lines", 8086, "/v1/statements/1/lines"),
         ("/v1/services/orders/summary", 8083, "/v1/summary"),
         ("/v1/services/logistics/dead-letters/7", 8085, "/v1/dead-letters/7"),
     ],
@@ -76,6 +77,7 @@ async def test_a_command_is_passed_with_its_body_and_who_sent_it(house: House) -
         "x-request-id": "req-1",
         "traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
         "x-oms-actor": "somebody-else",
+        "x-oms-role": "finance",
         "cookie": "c=1",
         "connection": "x-secret",
         "x-secret": "1",
@@ -85,6 +87,7 @@ async def test_a_command_is_passed_with_its_body_and_who_sent_it(house: House) -
     assert seen["body"] == '{"reason":"x"}'
     passed = seen["headers"]
     assert passed["x-oms-actor"] == "operator-0"
+    assert passed["x-oms-role"] == "operator"
     assert passed["x-request-id"] == "req-1"
     assert passed["traceparent"] == headers["traceparent"]
     assert not {"cookie", "x-secret", "x-oms-key", "x-oms-signature"} & passed.keys()
@@ -146,6 +149,10 @@ async def test_methods_that_a_path_does_not_take(house: House) -> None:
     [
         (Role.VIEWER, "GET", "/v1/movements", 200),
         (Role.VIEWER, "POST", "/v1/stock-adjustments", 403),
+        (Role.VIEWER, "POST", "/v1/differences/1:write-off", 403),
+        (Role.FINANCE, "POST", "/v1/differences/1:write-off", 200),
+        (Role.FINANCE, "GET", "/v1/movements", 200),
+        (Role.FINANCE, "POST", "/v1/stock-adjustments", 403),
         (Role.VIEWER, "GET", "/v1/services/orders/dead-letters", 403),
         (Role.VIEWER, "GET", "/v1/services/orders/summary", 200),
         (Role.CHANNEL, "GET", "/v1/orders", 200),

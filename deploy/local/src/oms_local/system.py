@@ -28,7 +28,7 @@ from oms_local.servers import Platform, PostgresServer, Way
 from oms_local.supervisor import READY_TIMEOUT_S, Report, Supervisor
 from oms_local.topology import GATEWAY, SERVICES, Service, draw_urls, roles_of, start_order, workers_of
 
-KEY_ROLES = ("channel", "warehouse", "carrier", "operator")
+KEY_ROLES = ("channel", "warehouse", "carrier", "operator", "finance")
 
 
 class NotInstalled(LaunchError):
@@ -249,10 +249,12 @@ async def _demo_keys(plan: _Plan) -> dict[str, ApiKey]:
     if gateway is None:
         return {}
     remembered = plan.folder.path / "demo-keys.json"
-    if not (remembered.exists() and plan.keys_file.exists()):
-        keys = {role: await _issue(gateway, plan, role) for role in KEY_ROLES}
+    known = remembered.exists() and plan.keys_file.exists()
+    keys = json.loads(remembered.read_text()) if known else {}
+    if missing := [role for role in KEY_ROLES if role not in keys]:
+        keys |= {role: await _issue(gateway, plan, role) for role in missing}
         write_private(remembered, json.dumps(keys))
-    return {role: ApiKey(**key) for role, key in json.loads(remembered.read_text()).items()}
+    return {role: ApiKey(**key) for role, key in keys.items()}
 
 
 async def _issue(gateway: Service, plan: _Plan, role: str) -> dict[str, str]:

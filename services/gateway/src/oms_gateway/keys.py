@@ -36,6 +36,8 @@ class Role(StrEnum):
     CARRIER = "carrier"
     OPERATOR = "operator"
     VIEWER = "viewer"
+    FINANCE = "finance"
+    """Reads everything, and writes off more than an operator may."""
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

@@ -151,6 +151,7 @@ def _onward_headers(request: Request, key: Key) -> dict[str, str]:
     request_id = request.headers.get("x-request-id", "")
     headers["x-request-id"] = request_id if _REQUEST_ID.fullmatch(request_id) else str(uuid.uuid4())
     headers["x-oms-actor"] = key.name
+    headers["x-oms-role"] = key.role
     headers["accept-encoding"] = "identity"
     return headers
 

@@ -1,7 +1,7 @@
 """What is passed on to which service, and for whom. The table drives the proxy and the merged OpenAPI document.
 
 A row covers its path and everything below it (`/v1/skus`, `/v1/skus/A-1`, `/v1/skus:batch`). Operators may do
-everything and viewers may read everything, but for rows that say otherwise; `roles` are those who may too.
+everything, viewers and finance may read everything, but for rows that say otherwise; `roles` are those who may too.
 """
 
 import re
@@ -52,7 +52,7 @@ class Route:
 
     def allowed(self, method: str) -> frozenset[Role]:
         """Roles that may use it, besides operators."""
-        return self.roles | {Role.VIEWER} if method == "GET" and self.viewers else self.roles
+        return self.roles | {Role.VIEWER, Role.FINANCE} if method == "GET" and self.viewers else self.roles
 
 
 _READ = "GET"
@@ -61,6 +61,7 @@ _BOTH = f"{_READ} {_WRITE}"
 _FOR_CHANNELS = frozenset({Role.CHANNEL})
 _FOR_WAREHOUSES = frozenset({Role.WAREHOUSE})
 _FOR_CARRIERS = frozenset({Role.CARRIER})
+_FOR_FINANCE = frozenset({Role.FINANCE})
 
 ROUTES: tuple[Route, ...] = (
     Route("catalog", _BOTH, "/v1/products"),
@@ -95,6 +96,16 @@ ROUTES: tuple[Route, ...] = (
     Route("logistics", _READ, "/v1/parcels"),
     Route("logistics", _READ, "/v1/early-scans"),
     Route("logistics", _BOTH, "/v1/delivery-tiers"),
+    Route("settlement", _READ, "/v1/statements"),
+    Route("settlement", _READ, "/v1/expectations"),
+    Route("settlement", _READ, "/v1/settlement"),
+    Route("settlement", _BOTH, "/v1/differences", _FOR_FINANCE),
+    Route("settlement", _READ, "/v1/journal-entries"),
+    Route("settlement", _READ, "/v1/trial-balance"),
+    Route("settlement", _READ, "/v1/ledger"),
+    Route("settlement", _BOTH, "/v1/rate-cards", _FOR_FINANCE),
+    Route("settlement", _BOTH, "/v1/settlement-accounts", _FOR_FINANCE),
+    Route("settlement", _BOTH, "/v1/write-off-policy", _FOR_FINANCE),
     Route("analytics", _READ, "/v1/profit"),
     Route("analytics", _READ, "/v1/overview"),
     *(Route(name, _READ, f"/v1/services/{name}/summary", target="/v1/summary") for name in SERVICES),

@@ -12,6 +12,7 @@ from oms_events.contracts.settlement import (
     WriteOffPosted,
 )
 from oms_events.runtime.service import Service
+from oms_settlement.entrypoints.api import router
 
 service = Service(
     "settlement",
@@ -26,4 +27,5 @@ service = Service(
         WriteOffPosted,
         JournalPosted,
     ],
+    api=router,
 )

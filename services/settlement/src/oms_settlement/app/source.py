@@ -1,0 +1,3 @@
+"""What names our own causes: commands, deadlines, jobs."""
+
+SOURCE = "/oms/settlement"

@@ -1,0 +1,120 @@
+"""Differences: lists, an export for spreadsheets."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+
+from oms_events.contracts.shared import Code
+from oms_events.runtime.http import Cursor, Limit, Page, read_cursor, write_cursor
+from oms_events.runtime.lifecycle import Runtime
+from oms_events.runtime.problems import not_found
+from oms_settlement.adapters import queries
+from oms_settlement.entrypoints.views import DifferenceDetail, DifferenceState, DifferenceView
+
+_EXPORT_PAGE = 2000
+_COLUMNS = tuple(DifferenceView.model_fields)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+Reason = Annotated[Code | None, Query()]
+Channel = Annotated[Code | None, Query()]
+Shop = Annotated[Code | None, Query()]
+
+
+def router(runtime: Runtime) -> APIRouter:
+    """The routes."""
+    router = APIRouter()
+
+    @router.get("/v1/differences")
+    async def list_differences(
+        *,
+        reason: Reason = None,
+        channel: Channel = None,
+        shop: Shop = None,
+        state: DifferenceState | None = None,
+        order_id: UUID | None = None,
+        statement_id: UUID | None = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> Page[DifferenceView]:
+        """Differences, oldest first."""
+        after = max(0, min((read_cursor(cursor, int) or [0])[0], 2**62))
+        asked = _asked(
+            reason=reason,
+            channel=channel,
+            shop=shop,
+            state=state,
+            order_id=order_id,
+            statement_id=statement_id,
+        )
+        async with runtime.connection() as connection:
+            rows = await queries.list_differences(connection, after=after, limit=limit, **asked)
+        items = [DifferenceView.model_validate(row) for row in rows]
+        return Page(items=items, next_cursor=write_cursor(rows[-1]["difference_no"]) if len(rows) == limit else None)
+
+    @router.get("/v1/differences:export", response_class=StreamingResponse)
+    async def export_differences(
+        reason: Reason = None,
+        channel: Channel = None,
+        shop: Shop = None,
+        state: DifferenceState | None = None,
+    ) -> StreamingResponse:
+        """Differences as CSV. A cell that a spreadsheet would take for a formula begins with an apostrophe."""
+        asked = _asked(reason=reason, channel=channel, shop=shop, state=state)
+        headers = {"content-disposition": 'attachment; filename="differences.csv"'}
+        return StreamingResponse(_csv(runtime, asked), media_type="text/csv; charset=utf-8", headers=headers)
+
+    @router.get("/v1/differences/{difference_id}")
+    async def show_difference(difference_id: UUID) -> DifferenceDetail:
+        """One difference with its write-offs."""
+        async with runtime.connection() as connection:
+            row = await queries.difference(connection, difference_id)
+        if row is None:
+            raise not_found(f"difference {difference_id}")
+        return DifferenceDetail.model_validate(row)
+
+    return router
+
+
+def _asked(
+    *,
+    reason: str | None,
+    channel: str | None,
+    shop: str | None,
+    state: str | None,
+    order_id: UUID | None = None,
+    statement_id: UUID | None = None,
+) -> dict[str, Any]:
+    return {
+        "reason": reason,
+        "channel": channel,
+        "shop": shop,
+        "state": state,
+        "order_id": order_id,
+        "statement_id": statement_id,
+    }
+
+
+async def _csv(runtime: Runtime, asked: dict[str, Any]) -> AsyncIterator[bytes]:
+    yield _encoded([_COLUMNS])
+    async with runtime.connection() as connection:
+        async for rows in queries.all_differences(connection, _EXPORT_PAGE, **asked):
+            yield _encoded([[_cell(row[column]) for column in _COLUMNS] for row in rows])
+
+
+def _encoded(rows: list[Any]) -> bytes:
+    written = io.StringIO()
+    csv.writer(written).writerows(rows)
+    return written.getvalue().encode()
+
+
+def _cell(value: object) -> str:
+    """A cell as a spreadsheet may open it. Numbers of ours may begin with a minus, words of others may not."""
+    if isinstance(value, int):
+        return str(value)
+    said = "" if value is None else str(value)
+    return f"'{said}" if said.startswith(_FORMULA) else said
