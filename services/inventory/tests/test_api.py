@@ -1,6 +1,7 @@
 """The HTTP API."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -74,6 +75,14 @@ async def test_the_ledger_explains_every_balance_page_by_page(scenario: Scenario
     for before, after in pairwise(rows):
         assert after["reserved_after"] == before["reserved_after"] + after["reserved"]
     assert (rows[-1]["on_hand_after"], rows[-1]["allocated_after"], rows[-1]["shipment_id"]) == (6, 0, str(shipment_id))
+
+    async def newest(**asked: Any) -> dict[str, Any]:
+        asked = {"sku": "A", "newest_first": "true", "limit": 3} | asked
+        return (await scenario.client.get("/v1/movements", params=asked)).json()
+
+    first = await newest()
+    assert first["items"] == rows[:0:-1]
+    assert (await newest(cursor=first["next_cursor"]))["items"] == rows[:1]
 
 
 async def test_stock_is_listed_page_by_page(scenario: Scenario) -> None:

@@ -1,6 +1,7 @@
 """The HTTP API: commands twice, errors that name their cause, pages that neither skip nor repeat."""
 
 import json
+from datetime import datetime
 from uuid import uuid4
 
 import pytest
@@ -96,6 +97,44 @@ async def test_pages_follow_the_order_of_receipt(listed: Scenario) -> None:
     assert found == numbers
 
 
+async def test_the_newest_come_first_when_asked(listed: Scenario) -> None:
+    numbers = [f"A-{n}" for n in range(7)]
+    await listed.given(*(told(number) for number in numbers))
+    found, cursor = [], None
+    while True:
+        parameters = {"newest_first": "true", "limit": 3, **({"cursor": cursor} if cursor else {})}
+        page = (await listed.client.get("/v1/orders", params=parameters)).json()
+        found += [order["channel_order_no"] for order in page["items"]]
+        if (cursor := page["next_cursor"]) is None:
+            break
+    assert found == numbers[::-1]
+
+
+async def test_orders_are_found_and_counted_by_when_they_were_placed(listed: Scenario) -> None:
+    placed = {"A-1": "2026-03-01T07:59:59Z", "A-2": "2026-03-01T09:00:00Z", "A-3": "2026-03-01T09:59:00Z"}
+    await listed.given(*(told(no, placed_at=datetime.fromisoformat(at)) for no, at in placed.items()))
+
+    async def find(**filters: str) -> list[str]:
+        answer = await listed.client.get("/v1/orders", params=filters)
+        return [order["channel_order_no"] for order in answer.json()["items"]]
+
+    assert await find(placed_from="2026-03-01T09:00:00Z") == ["A-2", "A-3"]
+    assert await find(placed_until="2026-03-01T17:00:00+08:00") == ["A-1"]
+
+    async def count(**asked: str | int) -> dict[str, int]:
+        answer = await listed.client.get("/v1/order-counts", params=asked)
+        return {entry["at"]: entry["orders"] for entry in answer.json()["counts"]}
+
+    assert await count() == {"2026-03-01T07:00:00Z": 1, "2026-03-01T09:00:00Z": 2}
+    assert await count(steps=2) == {"2026-03-01T09:00:00Z": 2}
+    assert await count(until="2026-03-01T09:00:00Z", steps=2) == {"2026-03-01T07:00:00Z": 1}
+    assert await count(step="day", steps=1) == {"2026-03-01T00:00:00Z": 3}
+
+
+async def test_without_orders_there_is_nothing_to_count(listed: Scenario) -> None:
+    assert (await listed.client.get("/v1/order-counts")).json() == {"step": "hour", "counts": []}
+
+
 async def test_filters(listed: Scenario) -> None:
     await listed.given(told("A-1"), told("A-2", buyer_note="hi"), told("A-3"), paid(no="A-3"))
 
@@ -161,7 +200,15 @@ async def test_hostile_input_is_refused_by_rule(listed: Scenario) -> None:
             f"{path}:cancel", content=content, headers={"content-type": "application/json"}
         )
         assert answer.status_code == 422, body
-    for query in ("cursor=AAAA", "cursor=Wy0xXQ", "limit=0", "state=nothing", "shop=%00", "channel_order_no="):
+    for query in (
+        "cursor=AAAA",
+        "cursor=Wy0xXQ",
+        "limit=0",
+        "state=nothing",
+        "shop=%00",
+        "channel_order_no=",
+        "placed_from=2026-03-01T00:00:00",
+    ):
         assert (await listed.client.get(f"/v1/orders?{query}")).status_code == 422, query
     assert (await listed.client.get("/v1/holds?cursor=WyJ4Il0")).status_code == 422
 

@@ -79,6 +79,7 @@ ROUTES: tuple[Route, ...] = (
     Route("inventory", _BOTH, "/v1/safety-stock"),
     Route("inventory", _READ, "/v1/reconciliation"),
     Route("orders", _READ, "/v1/orders", _FOR_CHANNELS, SHOP),
+    Route("orders", _READ, "/v1/order-counts"),
     Route("orders", _WRITE, "/v1/orders/{order_id}:cancel"),
     Route("orders", _WRITE, "/v1/orders/{order_id}/holds"),
     Route("orders", _BOTH, "/v1/holds"),

@@ -61,13 +61,13 @@ ALLOCATIONS_OF_ORDER = text(
      where order_id = :order_id order by shipment_id, line_id
     """
 )
-MOVEMENTS = text(
-    """
+_MOVEMENTS = """
     select id, sku, node, on_hand, allocated, reserved, on_hand_after, allocated_after, reserved_after, reason,
            event_id, occurred_at, order_id, line_id, shipment_id, document
-      from movements where sku = :sku and id > :after order by id limit :limit
-    """
-)
+      from movements where sku = :sku and id > :after and id < :before
+"""
+MOVEMENTS = text(_MOVEMENTS + " order by id limit :limit")
+NEWEST_MOVEMENTS = text(_MOVEMENTS + " order by id desc limit :limit")
 WAITING = text(
     """
     select order_id, channel, shop, skus, received_at, retry_at

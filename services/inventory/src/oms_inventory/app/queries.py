@@ -14,6 +14,7 @@ from oms_inventory.domain.stock import Pool
 Row = dict[str, Any]
 
 _LISTED_DIFFERENCES = 500
+_LAST = 2**63 - 1
 
 
 async def stock_of(connection: AsyncConnection, sku: str) -> Row | None:
@@ -74,9 +75,16 @@ async def reservation(connection: AsyncConnection, order_id: UUID) -> Row | None
     return found[0] | {"lines": lines, "allocations": allocations}
 
 
-async def movements(connection: AsyncConnection, sku: str, *, after: int, limit: int) -> Sequence[Row]:
+async def movements(
+    connection: AsyncConnection, sku: str, *, limit: int, after: int = 0, before: int = _LAST
+) -> Sequence[Row]:
     """The ledger of a SKU, oldest first."""
-    return await reading.rows(connection, reading.MOVEMENTS, sku=sku, after=after, limit=limit)
+    return await reading.rows(connection, reading.MOVEMENTS, sku=sku, after=after, before=before, limit=limit)
+
+
+async def newest_movements(connection: AsyncConnection, sku: str, *, limit: int, before: int = _LAST) -> Sequence[Row]:
+    """The ledger of a SKU, newest first."""
+    return await reading.rows(connection, reading.NEWEST_MOVEMENTS, sku=sku, after=0, before=before, limit=limit)
 
 
 async def waiting_orders(connection: AsyncConnection, *, after: tuple[datetime, UUID], limit: int) -> Sequence[Row]:

@@ -289,12 +289,14 @@ def _add_stock(api: APIRouter, runtime: Runtime) -> None:
 
     @api.get("/movements", tags=["stock"])
     async def list_movements(
-        sku: Annotated[Text, Query()], limit: Limit = 100, cursor: Cursor = None
+        sku: Annotated[Text, Query()], newest_first: bool = False, limit: Limit = 100, cursor: Cursor = None
     ) -> Page[MovementView]:
-        """The ledger of a SKU, oldest first."""
-        after = _bounded((read_cursor(cursor, int) or [0])[0])
+        """The ledger of a SKU, oldest first or newest first."""
+        position = read_cursor(cursor, int)
+        start = {"before" if newest_first else "after": _bounded(position[0])} if position else {}
+        read = queries.newest_movements if newest_first else queries.movements
         async with runtime.connection() as connection:
-            rows = await queries.movements(connection, sku, after=after, limit=limit)
+            rows = await read(connection, sku, limit=limit, **start)
         items = [MovementView.model_validate(row) for row in rows]
         return Page(items=items, next_cursor=write_cursor(items[-1].id) if len(items) == limit else None)
 

@@ -1,12 +1,15 @@
 """What the API reads. Rows come back as mappings, ready for the models that show them."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import RowMapping, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 Row = RowMapping
+
+_LAST = 2**63 - 1
 
 _HEAD = """
     select order_id, received_no, channel, shop, channel_order_no, channel_version, received_at, placed_at, currency,
@@ -15,19 +18,19 @@ _HEAD = """
            reserved, ship_to
       from orders
 """
-_LIST = text(
-    _HEAD
-    + """
-     where received_no > :after
+_FILTERED = """
+     where received_no > :after and received_no < :before
        and (cast(:state as text) is null or state = :state)
        and (cast(:channel as text) is null or channel = :channel)
        and (cast(:shop as text) is null or shop = :shop)
        and (cast(:channel_order_no as text) is null or channel_order_no = :channel_order_no)
        and (cast(:hold_code as text) is null or order_id in (
             select order_id from holds where state = 'OPEN' and code = :hold_code))
-     order by received_no limit :limit
-    """
-)
+       and (cast(:placed_from as timestamptz) is null or placed_at >= :placed_from)
+       and (cast(:placed_until as timestamptz) is null or placed_at < :placed_until)
+"""
+_LIST = text(_HEAD + _FILTERED + " order by received_no limit :limit")
+_LIST_NEWEST_FIRST = text(_HEAD + _FILTERED + " order by received_no desc limit :limit")
 _SHOW = text(_HEAD + " where order_id = :order_id")
 _LINES = text(
     """
@@ -44,10 +47,12 @@ _HOLD = """
 _ORDER_HOLDS = text(_HOLD + " where order_id = :order_id order by opened_at, hold_id")
 _HOLD_BY_ID = text(_HOLD + " where hold_id = :hold_id")
 _LIST_HOLDS = text(
-    _HOLD
-    + """
+    """
+    select hold_id, order_id, line_id, code, detail as reason, blocks, auto, holds.state, opened_at, closed_at,
+           closed_by, note, channel, shop, channel_order_no
+      from holds join orders using (order_id)
      where hold_id > :after
-       and state = :state
+       and holds.state = :state
        and (cast(:code as text) is null or code = :code)
      order by hold_id limit :limit
     """
@@ -84,6 +89,24 @@ _REASONS = text(
      group by orders.state, holds.code order by orders.state, holds.code
     """
 )
+# Orders come nearly in the order in which they were placed: the newest of the last few is the newest of all.
+_COUNTS = text(
+    """
+    with newest as (
+        select max(placed_at) as at
+          from (select placed_at from orders order by received_no desc limit 500) as latest
+    ), span as (
+        select coalesce(cast(:until as timestamptz), at + cast('1 microsecond' as interval)) as until from newest
+    )
+    select date_trunc(:step, placed_at, 'UTC') as at, count(*) as orders
+      from orders
+     where placed_at < (select until from span)
+       and placed_at >= (
+            select date_trunc(:step, until - cast('1 microsecond' as interval), 'UTC') - cast(:length as interval)
+              from span)
+     group by 1 order by 1
+    """
+)
 _LINE_TOTALS = text(
     """
     select count(*) as order_lines, coalesce(sum(shipped), 0) as units_shipped,
@@ -94,10 +117,23 @@ _LINE_TOTALS = text(
 
 
 async def list_orders(
-    connection: AsyncConnection, *, after: int, limit: int, filters: Mapping[str, str | None]
+    connection: AsyncConnection, *, limit: int, filters: Mapping[str, object], after: int = 0, before: int = _LAST
 ) -> list[Row]:
     """Orders in the order they were received. A filter that is None lets all through."""
-    return await _all(connection, _LIST, after=after, limit=limit, **filters)
+    return await _all(connection, _LIST, after=after, before=before, limit=limit, **filters)
+
+
+async def list_newest_orders(
+    connection: AsyncConnection, *, limit: int, filters: Mapping[str, object], before: int = _LAST
+) -> list[Row]:
+    """The same, the last received first."""
+    return await _all(connection, _LIST_NEWEST_FIRST, after=0, before=before, limit=limit, **filters)
+
+
+async def counts(connection: AsyncConnection, *, step: str, steps: int, until: datetime | None) -> list[Row]:
+    """How many orders were placed in each hour or day of a span that ends at `until`, or with the newest order."""
+    length = timedelta(hours=steps - 1) if step == "hour" else timedelta(days=steps - 1)
+    return await _all(connection, _COUNTS, step=step, length=length, until=until)
 
 
 async def show_order(connection: AsyncConnection, order_id: UUID) -> Row | None:

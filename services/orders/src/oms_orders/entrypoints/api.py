@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from oms_events.contracts.shared import Code, Quantity, Text
 from oms_events.runtime.http import Cursor, Limit, Page, read_cursor, write_cursor
@@ -21,6 +21,7 @@ from oms_orders.domain.states import AfterSalesState, FulfilmentState, PaymentSt
 
 Name = Annotated[str | None, Query(min_length=1, max_length=64)]
 Note = Annotated[str, Field(max_length=500)]
+Step = Literal["hour", "day"]
 _FIRST = UUID(int=0)
 _TIMELINE_SCAN = 10_000
 
@@ -55,6 +56,9 @@ class OrderFilters:
     shop: Name = None
     channel_order_no: Name = None
     hold_code: Name = None
+    placed_from: AwareDatetime | None = None
+    placed_until: AwareDatetime | None = None
+    """Orders placed before this instant."""
 
 
 class LineView(BaseModel):
@@ -89,6 +93,14 @@ class HoldView(BaseModel):
     closed_at: datetime | None
     closed_by: str | None
     note: str | None
+
+
+class ListedHold(HoldView):
+    """A hold with what people call its order."""
+
+    channel: str
+    shop: str
+    channel_order_no: str
 
 
 class PaymentView(BaseModel):
@@ -225,6 +237,20 @@ class StateCount(BaseModel):
     holds: dict[str, int]
 
 
+class Count(BaseModel):
+    """How many orders were placed in the hour or day that begins `at`."""
+
+    at: datetime
+    orders: int
+
+
+class Counts(BaseModel):
+    """Orders over time; an hour or day without any is left out."""
+
+    step: Step
+    counts: list[Count]
+
+
 class Summary(BaseModel):
     """All orders at a glance. Counts every row: for a look now and then, not for a tight loop."""
 
@@ -248,12 +274,16 @@ def router(runtime: Runtime) -> APIRouter:
 def _add_queries(api: APIRouter, runtime: Runtime) -> None:
     @api.get("/orders")
     async def list_orders(
-        filters: Annotated[OrderFilters, Depends()], limit: Limit = 50, cursor: Cursor = None
+        filters: Annotated[OrderFilters, Depends()],
+        newest_first: bool = False,
+        limit: Limit = 50,
+        cursor: Cursor = None,
     ) -> Page[OrderHead]:
-        """Orders in the order they were received."""
-        after = _position(cursor)
+        """Orders in the order they were received, or the last received first."""
+        position = {} if cursor is None else {"before" if newest_first else "after": _position(cursor)}
+        read = queries.list_newest_orders if newest_first else queries.list_orders
         async with runtime.connection() as connection:
-            rows = await queries.list_orders(connection, after=after, limit=limit, filters=asdict(filters))
+            rows = await read(connection, limit=limit, filters=asdict(filters), **position)
         next_cursor = write_cursor(rows[-1]["received_no"]) if len(rows) == limit else None
         return Page(items=[OrderHead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
@@ -295,6 +325,17 @@ def _add_queries(api: APIRouter, runtime: Runtime) -> None:
                 raise not_found(f"order {order_id}")
         next_cursor = write_cursor(rows[-1]["seq"]) if len(rows) == limit else None
         return Page(items=[EntryView.model_validate(row) for row in rows], next_cursor=next_cursor)
+
+    @api.get("/order-counts")
+    async def count_orders(
+        step: Step = "hour",
+        steps: Annotated[int, Query(ge=1, le=400)] = 48,
+        until: AwareDatetime | None = None,
+    ) -> Counts:
+        """Orders by the hour or day (UTC) in which they were placed: so many steps, up to the newest or `until`."""
+        async with runtime.connection() as connection:
+            rows = await queries.counts(connection, step=step, steps=steps, until=until)
+        return Counts(step=step, counts=[Count.model_validate(row) for row in rows])
 
     @api.get("/summary")
     async def summarise() -> Summary:
@@ -338,13 +379,13 @@ def _add_hold_queries(api: APIRouter, runtime: Runtime) -> None:
     @api.get("/holds")
     async def list_holds(
         state: HoldState = "OPEN", code: Name = None, limit: Limit = 50, cursor: Cursor = None
-    ) -> Page[HoldView]:
+    ) -> Page[ListedHold]:
         """Holds in a state, those of the oldest cause first."""
         after = _hold_position(cursor)
         async with runtime.connection() as connection:
             rows = await queries.list_holds(connection, after=after, limit=limit, state=state, code=code)
         next_cursor = write_cursor(str(rows[-1]["hold_id"])) if len(rows) == limit else None
-        return Page(items=[HoldView.model_validate(row) for row in rows], next_cursor=next_cursor)
+        return Page(items=[ListedHold.model_validate(row) for row in rows], next_cursor=next_cursor)
 
     @api.get("/holds/{hold_id}")
     async def show_hold(hold_id: UUID) -> HoldView:
