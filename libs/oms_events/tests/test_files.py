@@ -173,7 +173,7 @@ async def chunks():
     os.kill(os.getpid(), signal.SIGKILL)
 
 async def main():
-    async with FileStore(sys.argv[1]).receive(chunks()):
+    async with FileStore(sys.argv[1], max_bytes=2**30).receive(chunks()):
         pass
 
 asyncio.run(main())
@@ -202,7 +202,7 @@ async def chunks():
     yield b"x" * (12 * 2**20)
 
 async def main():
-    store = FileStore(sys.argv[1])
+    store = FileStore(sys.argv[1], max_bytes=2**30)
     async with store.receive(chunks()) as incoming:
         await incoming.keep()
     async for piece in store.stream(incoming.sha256):
