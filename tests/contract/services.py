@@ -8,7 +8,7 @@ from oms_analytics.service import service as analytics
 from oms_catalog.service import service as catalog
 from oms_events.registry import Event
 from oms_fulfilment.service import service as fulfilment
-from oms_gateway.doors import DOORS
+from oms_gateway.doors import EVENTS
 from oms_inventory.service import service as inventory
 from oms_logistics.service import service as logistics
 from oms_orders.service import service as orders
@@ -32,5 +32,5 @@ DECLARED: Mapping[str, Declared] = {
         service.name: Declared([subscription.event for subscription in service.consumes], service.produces)
         for service in SERVICES
     },
-    "gateway": Declared([], [door.event for door in DOORS]),
+    "gateway": Declared([], EVENTS),
 }

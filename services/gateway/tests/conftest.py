@@ -33,6 +33,7 @@ class House:
     sink: CollectingSink
     client: httpx.AsyncClient
     keys_file: Path
+    files: Path
     now: datetime = START
 
     def auth(self, role: Role, **limits: Any) -> SignedAuth:
@@ -70,6 +71,8 @@ async def house(
         gateway_append_timeout_s=0.2,
         drain_timeout_s=0.2,
         gateway_max_waiting_bytes=4 * 1024 * 1024,
+        files_url=(tmp_path / "files").as_uri(),
+        files_max_bytes=32 * 1024 * 1024,
     )
     holder: dict[str, House] = {}
     gateway = Gateway(
@@ -80,7 +83,7 @@ async def house(
     )
     transport = httpx.ASGITransport(build_app(gateway), raise_app_exceptions=False)
     async with gateway.running(), httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
-        holder["house"] = House(gateway, sink, client, settings.gateway_keys_file)
+        holder["house"] = House(gateway, sink, client, settings.gateway_keys_file, tmp_path / "files")
         yield holder["house"]
 
 

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from pydantic import BaseModel
 
 from oms_events.runtime import problems
-from oms_gateway.doors import DOORS
+from oms_gateway.doors import DOORS, EVENTS
 from oms_gateway.openapi import merge
 
 from .conftest import House
@@ -154,4 +154,4 @@ def test_the_readme_names_the_events_that_go_out() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     section = readme.split("## Events out")[1].split("\n## ")[0]
     rows = {tuple(cell.strip() for cell in row.strip("|").split("|")) for row in section.splitlines() if "oms." in row}
-    assert rows == {(door.event.__name__, door.event.topic.name) for door in DOORS}
+    assert rows == {(event.__name__, event.topic.name) for event in EVENTS}

@@ -19,7 +19,7 @@ from oms_events.codec import Record, decode
 from oms_events.contracts.intake import CHANNEL_ORDER, ChannelOrderReceived
 from oms_events.runtime.kafka import ensure_topics
 from oms_gateway import keys
-from oms_gateway.doors import DOORS
+from oms_gateway.doors import EVENTS
 from oms_gateway.keys import Role
 from oms_gateway.signing import SignedAuth
 
@@ -47,7 +47,7 @@ def auth(tmp_path: Path) -> SignedAuth:
 async def process(
     kafka_bootstrap: str, auth: SignedAuth, tmp_path: Path, port: int
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    topics = list({door.event.topic.name: door.event.topic for door in DOORS}.values())
+    topics = list({event.topic.name: event.topic for event in EVENTS}.values())
     await ensure_topics(kafka_bootstrap, topics, partitions=2)
     environment = os.environ | {
         "OMS_KAFKA_BOOTSTRAP": kafka_bootstrap,

@@ -1,8 +1,10 @@
 """Who is calling, and may they: signature, role, rate, and how much of a body is read at all."""
 
+import hashlib
 import hmac
 import time
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass, field
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
@@ -10,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from oms_events.runtime.problems import Problem
 from oms_gateway.keys import Key, KeyRing, Role
 from oms_gateway.rate_limit import RateLimiter
-from oms_gateway.signing import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
+from oms_gateway.signing import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign_digest
 
 WINDOW_S = 300
 """How far the caller's clock may be from ours."""
@@ -18,6 +20,24 @@ BODY_LIMIT = 10 * 1024 * 1024
 
 _MALFORMED_LENGTH = 16
 _CHALLENGE = {"www-authenticate": "OMS-HMAC-SHA256"}
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """A caller who names a key that is in force. Whether it is theirs shows when the body has come."""
+
+    key: Key
+    _request: Request
+    _secret: str = field(repr=False)
+    _timestamp: int
+    _signature: str = field(repr=False)
+
+    def require_proof(self, body_sha256: str) -> None:
+        """Raise Problem 401 unless the signature is that of this request with this body."""
+        request = self._request
+        expected = sign_digest(self._secret, self._timestamp, request.method, target_of(request), body_sha256)
+        if not hmac.compare_digest(expected.encode(), self._signature.encode()):
+            raise _unproven()
 
 
 class Admission:
@@ -33,6 +53,13 @@ class Admission:
 
         The body is read only for a known key and a timestamp within the window, and never beyond the limit.
         """
+        claimant = self.recognise(request)
+        body = await read_body(request, body_limit)
+        claimant.require_proof(hashlib.sha256(body).hexdigest())
+        return claimant.key, body
+
+    def recognise(self, request: Request) -> Claimant:
+        """Who the caller says to be, before the body is read. Raises Problem 401."""
         key_id = _header(request, KEY_HEADER)
         signature = _header(request, SIGNATURE_HEADER)
         timestamp = self._timestamp(_header(request, TIMESTAMP_HEADER))
@@ -40,11 +67,7 @@ class Admission:
         if found is None:
             raise _unproven()
         key, secret = found
-        body = await read_body(request, body_limit)
-        expected = sign(secret, timestamp, request.method, target_of(request), body)
-        if not hmac.compare_digest(expected.encode(), signature.encode()):
-            raise _unproven()
-        return key, body
+        return Claimant(key, request, secret, timestamp, signature)
 
     def spend(self, key: Key, items: int) -> dict[str, str]:
         """Take one token per item; answers the headers that tell the quota. Raises Problem 429."""
@@ -79,19 +102,23 @@ def require_role(key: Key, roles: Collection[Role]) -> None:
 
 async def read_body(request: Request, limit: int) -> bytes:
     """The body, refused with 413 by its declared length, or as soon as more than the limit has come."""
+    return b"".join([chunk async for chunk in stream_body(request, limit)])
+
+
+async def stream_body(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """`read_body`, piece by piece."""
     declared = request.headers.get("content-length", "0")
     if not declared.isdigit() or len(declared) >= _MALFORMED_LENGTH or int(declared) > limit:
         raise _too_large(limit)
-    chunks, size = [], 0
+    size = 0
     try:
         async for chunk in request.stream():
             size += len(chunk)
             if size > limit:
                 raise _too_large(limit)
-            chunks.append(chunk)
+            yield chunk
     except ClientDisconnect:
         raise Problem(400, "the body ended early") from None
-    return b"".join(chunks)
 
 
 def path_of(request: Request) -> str:

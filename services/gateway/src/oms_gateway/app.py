@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from oms_events.runtime import problems
 from oms_events.runtime.problems import Problem
+from oms_gateway import statements
 from oms_gateway.doors import DOORS
 from oms_gateway.gateway import Gateway
 from oms_gateway.intake import JSON
@@ -34,6 +35,7 @@ def build_app(gateway: Gateway) -> FastAPI:
     for door in DOORS:
         _add(app, door.path, _counting(door.name, partial(gateway.intake.take_one, door)), ["POST"])
         _add(app, f"{door.path}:batch", _counting(door.name, partial(gateway.intake.take_many, door)), ["POST"])
+    _add(app, statements.PATH, _counting(statements.NAME, gateway.statements.take), ["POST"])
     for path, endpoint in _open_to_all(gateway).items():
         _add(app, path, endpoint, ["GET"])
     _add(app, "/{path:path}", gateway.proxy.pass_on, _ALL_METHODS)

@@ -14,6 +14,7 @@ from oms_events.contracts.intake import (
     ChannelPayment,
     ChannelPaymentReceived,
     ChannelRef,
+    StatementReceived,
     StockReport,
     StockReportReceived,
     TrackingScan,
@@ -134,3 +135,6 @@ DOORS: tuple[Door[Any], ...] = (
         allows=lambda key, scan: key.may_use_carrier(scan.carrier),
     ),
 )
+
+EVENTS: tuple[type[Event], ...] = (*(door.event for door in DOORS), StatementReceived)
+"""All that the gateway appends: the doors' documents, and the files that are handed in."""

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 import httpx
 import structlog
 
+from oms_events.runtime.files import FileStore
 from oms_events.runtime.kafka import KafkaSink, require_topics
 from oms_events.runtime.lifecycle import HttpServer, stop_signal
 from oms_events.runtime.ports import RecordSink
 from oms_gateway.admission import Admission
 from oms_gateway.appender import Appender
-from oms_gateway.doors import DOORS
+from oms_gateway.doors import EVENTS
 from oms_gateway.idempotency import ClaimedBodies
 from oms_gateway.intake import Intake
 from oms_gateway.keys import KeyRing
@@ -22,6 +23,7 @@ from oms_gateway.openapi import ApiDocument
 from oms_gateway.proxy import Proxy, build_client
 from oms_gateway.rate_limit import RateLimiter
 from oms_gateway.settings import GatewaySettings
+from oms_gateway.statements import Statements
 
 log = structlog.get_logger()
 
@@ -57,6 +59,9 @@ class Gateway:
             max_waiting_bytes=settings.gateway_max_waiting_bytes,
         )
         self.intake = Intake(admission, self._appender, ClaimedBodies(), clock=clock)
+        self._files = FileStore(settings.files_url, max_bytes=settings.files_max_bytes) if settings.files_url else None
+        self.statements = Statements(admission, self._appender, self._files, clock=clock)
+        self._clock = clock
         self.proxy = Proxy(admission, self._client, urls)
         self.api_document = ApiDocument(self._client, urls)
         self._leaving = False
@@ -73,7 +78,8 @@ class Gateway:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
         """Ready to append and to pass on, with or without an HTTP server. What was accepted is flushed at the end."""
-        tasks = [asyncio.create_task(self._appender.run()), asyncio.create_task(self._watch_broker())]
+        works = [self._appender.run(), self._watch_broker(), self._sweep_files()]
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             yield self
         finally:
@@ -83,6 +89,15 @@ class Gateway:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._sink.stop()
             await self._client.aclose()
+
+    async def _sweep_files(self) -> None:
+        if self._files is None:
+            return
+        try:
+            if swept := await self._files.sweep(self._clock()):
+                log.info("unfinished uploads removed", files=swept)
+        except Exception as error:  # noqa: BLE001 - tidying up can wait for the next start
+            log.warning("the file store could not be tidied up", error=type(error).__name__)
 
     async def _watch_broker(self) -> None:
         """Keep readiness true to whether the topics can be reached. An append does not wait for it."""
@@ -95,7 +110,7 @@ class Gateway:
     async def _look_at_broker(self) -> str | None:
         if not isinstance(self._sink, KafkaSink):
             return None
-        topics = sorted({door.event.topic.name for door in DOORS})
+        topics = sorted({event.topic.name for event in EVENTS})
         try:
             async with asyncio.timeout(_LOOK_TIMEOUT_S):
                 await require_topics(self.settings.kafka_bootstrap, topics)

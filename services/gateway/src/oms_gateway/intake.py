@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -101,7 +101,7 @@ class Intake:
 
     async def take_one(self, door: Door[Any], request: Request) -> Response:
         """`POST path`: 202 with a receipt once the document is durable."""
-        _require_content_type(request, {JSON})
+        require_plain(request, {JSON})
         key, body = await self._admission.admit(request, body_limit=SINGLE_BODY_LIMIT)
         require_role(key, {door.role})
         headers = self._admission.spend(key, 1)
@@ -122,7 +122,7 @@ class Intake:
 
     async def take_many(self, door: Door[Any], request: Request) -> Response:
         """`POST path:batch`: an answer per item; 202 when at least one was accepted, else 422."""
-        content_type = _require_content_type(request, {JSON, NDJSON})
+        content_type = require_plain(request, {JSON, NDJSON})
         key, body = await self._admission.admit(request, body_limit=BODY_LIMIT)
         require_role(key, {door.role})
         items = _lines(body) if content_type == NDJSON else _array(body)
@@ -155,8 +155,7 @@ class Intake:
         return outcomes
 
     def _circumstances(self, request: Request, key: Key) -> _Circumstances:
-        traceparent = request.headers.get("traceparent", "")
-        return _Circumstances(key, self._clock(), traceparent if _TRACEPARENT.fullmatch(traceparent) else None)
+        return _Circumstances(key, self._clock(), traceparent_of(request))
 
     def _require_agreement(self, claim: tuple[str, str, str] | None, digest: bytes) -> None:
         if claim is not None and not self._claims.agrees(claim, digest):
@@ -239,7 +238,14 @@ def _claim(request: Request, key: Key) -> tuple[str, str, str] | None:
     return key.name, path_of(request), name
 
 
-def _require_content_type(request: Request, allowed: set[str]) -> str:
+def traceparent_of(request: Request) -> str | None:
+    """The caller's trace, if it names one that can be read."""
+    traceparent = request.headers.get("traceparent", "")
+    return traceparent if _TRACEPARENT.fullmatch(traceparent) else None
+
+
+def require_plain(request: Request, allowed: Collection[str]) -> str:
+    """The content type. Raises Problem 415 for another one, a packed body, or a charset that is not UTF-8."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise Problem(415, "send the body uncompressed, without Content-Encoding")
     name, _, parameters = request.headers.get("content-type", "").lower().partition(";")

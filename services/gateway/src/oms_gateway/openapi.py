@@ -11,11 +11,13 @@ import httpx
 from pydantic.json_schema import models_json_schema
 
 from oms_events.runtime.problems import MEDIA_TYPE, ProblemDetails
+from oms_gateway import statements
 from oms_gateway.doors import DOORS, Door
 from oms_gateway.intake import BATCH_LIMIT, JSON, NDJSON, BatchReceipt, Receipt
 from oms_gateway.keys import Role
 from oms_gateway.routes import ROUTES, Route, find
 from oms_gateway.signing import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
+from oms_gateway.statements import StatementQuery
 
 Json = dict[str, Any]
 
@@ -112,7 +114,31 @@ def _own_paths() -> Json:
     for door in DOORS:
         paths[door.path] = {"post": _single(door)}
         paths[f"{door.path}:batch"] = {"post": _batch(door)}
+    paths[statements.PATH] = {"post": _statement()}
     return paths
+
+
+def _statement() -> Json:
+    schema = StatementQuery.model_json_schema()
+    return {
+        "tags": ["intake"],
+        "operationId": f"receive-{statements.NAME}",
+        "summary": "A platform's statement, as the file itself",
+        "description": "The body is the file, streamed; 2 GiB at most unless set otherwise. "
+        "`id` is the statement's: the same file for the same account has the same.\n\n" + _who(statements.ROLES),
+        "parameters": [
+            {"name": name, "in": "query", "required": name in schema["required"], "schema": field}
+            for name, field in schema["properties"].items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                content_type: {"schema": {"type": "string", "format": "binary"}}
+                for content_type in sorted(statements.CONTENT_TYPES)
+            },
+        },
+        "responses": {"202": _answer("Durably accepted", Receipt)} | _problems(),
+    }
 
 
 def _single(door: Door[Any]) -> Json:

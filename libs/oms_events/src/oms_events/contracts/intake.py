@@ -218,15 +218,20 @@ class TrackingScanReceived(Event):
     scan: TrackingScan
 
 
+StatementFormat = Literal["canonical", "amazon_v2", "stripe_balance"]
+"""How a statement is written; docs/statements.md describes each."""
+FileName = Annotated[Words, Field(max_length=255)]
+
+
 class StatementFile(Part):
     """A platform's statement as it was handed in. The file itself lies in the file store under its hash."""
 
     channel: Code
     shop: Code
-    format: Literal["canonical", "amazon_v2", "stripe_balance"]
+    format: StatementFormat
     file_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size_bytes: Annotated[int, Field(ge=0, le=2**40)]
-    file_name: Annotated[Words, Field(max_length=255)] = ""
+    file_name: FileName = ""
     uploaded_at: Instant
     uploaded_by: Annotated[Words, Field(max_length=128)] = ""
 
