@@ -27,10 +27,10 @@ LOGS ?=
 TAG ?= dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install run down clean test test-fast check format lint types arch contracts openapi bench chaos images
+.PHONY: help install run down clean test test-fast check format lint types arch contracts openapi bench chaos images k8s-test
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 install: $(VENV)/.installed ## the virtual environment with the library and all services
 
@@ -100,3 +100,6 @@ images: ## the image of every service, and of the sample's player: oms/<service>
 	  echo "image: oms/$$service:$(TAG)" && \
 	  $(IMAGE) --build-arg SERVICE=$$service --target service --tag oms/$$service:$(TAG) . >/dev/null || exit; done
 	@echo "image: oms/sample:$(TAG)" && $(IMAGE) --target sample --tag oms/sample:$(TAG) . >/dev/null
+
+k8s-test: install ## the manifests proved on the cluster of KUBECONFIG (K8S_LOAD=command that takes images, TAG=, LIMIT=, JSON=)
+	@exec $(BIN)/python -m tests.k8s --tag $(TAG) $(if $(LIMIT),--limit $(LIMIT)) $(if $(JSON),--json $(JSON))
