@@ -14,6 +14,8 @@ LIMIT ?=
 RATE ?= max
 EXIT ?=
 SUMMARY ?=
+# Knob of `make release`
+VERSION ?=
 # Knob of `make bench` and `make chaos`
 JSON ?=
 # Knob of `make bench`
@@ -27,7 +29,7 @@ LOGS ?=
 TAG ?= dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install run down clean test test-fast check format lint types arch contracts openapi bench chaos images k8s-test
+.PHONY: help install run down clean test test-fast check format lint types arch contracts openapi release bench chaos images k8s-test
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -78,11 +80,16 @@ types: install
 arch: install
 	@$(BIN)/lint-imports
 
-contracts: install ## regenerated contracts equal the committed ones and break nobody
+contracts: install ## generated contracts are what the code says, and break nobody who relies on the newest release
 	@$(BIN)/oms-events check --out contracts
 	@$(BIN)/python -m tests.contract.openapi --check
 
-openapi: install ## write the services' HTTP APIs to contracts/openapi
+openapi: install ## write all generated contracts: schemas, AsyncAPI, HTTP APIs, what the gateway shows of them
+	@$(BIN)/python -m tests.contract.openapi
+
+release: install ## promise what the contracts say now (VERSION=, see docs/compatibility.md)
+	@test -n "$(VERSION)" || { echo "name the version: make release VERSION=1.2.0"; exit 2; }
+	@$(BIN)/oms-events release $(VERSION) --out contracts
 	@$(BIN)/python -m tests.contract.openapi
 
 bench: install ## measure speed and memory (JSON=path for figures as JSON, ONLY=names of measurements)

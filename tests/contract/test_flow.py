@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from oms_events.registry import events
+from oms_events.registry import current_type, events
 from oms_local.topology import SERVICES
 
 from .services import DECLARED
@@ -10,7 +10,10 @@ from .services import DECLARED
 
 def test_every_event_is_produced_by_exactly_one_service() -> None:
     produced = Counter(event.type for declared in DECLARED.values() for event in declared.produces)
-    assert produced == dict.fromkeys(events(), 1)
+    # What an upcaster reads as a newer version is perhaps produced no more.
+    today = {type_ for type_ in events() if current_type(type_) == type_}
+    assert {type_: produced[type_] for type_ in today} == dict.fromkeys(today, 1)
+    assert all(count == 1 for count in produced.values())
 
 
 def test_an_event_is_produced_by_the_service_that_its_topic_names() -> None:

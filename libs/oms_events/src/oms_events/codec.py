@@ -85,6 +85,11 @@ def encode(event: Event, meta: EventMeta) -> Record:
     value = event.__pydantic_serializer__.to_json(event)
     if len(value) > MAX_RECORD_BYTES:
         raise RecordTooLarge(f"{meta.type} of {len(value)} bytes exceeds the limit of {MAX_RECORD_BYTES} bytes")
+    return Record(event.topic.name, meta.subject.encode(), value, headers_of(meta))
+
+
+def headers_of(meta: EventMeta) -> list[tuple[str, bytes]]:
+    """The envelope as headers of a record."""
     key = meta.subject.encode()
     headers = [
         *_constant_headers(meta.type, meta.source),
@@ -100,7 +105,7 @@ def encode(event: Event, meta: EventMeta) -> Record:
         headers.append(("ce_sequence", b"%d" % meta.sequence))
     if meta.traceparent is not None:
         headers.append(("traceparent", meta.traceparent.encode()))
-    return Record(event.topic.name, key, value, headers)
+    return headers
 
 
 def type_of(record: Record) -> str | None:

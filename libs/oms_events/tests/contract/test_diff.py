@@ -136,7 +136,7 @@ def test_a_change_that_breaks_nobody_is_allowed(name: str) -> None:
 def test_a_change_that_breaks_someone_is_refused_by_name_and_place(name: str) -> None:
     change, path, what = REFUSED[name]
     findings = compare("test/Thing.v1", BASE, changed(change))
-    assert [(finding.event, finding.path) for finding in findings] == [("test/Thing.v1", path)]
+    assert [(finding.subject, finding.path) for finding in findings] == [("test/Thing.v1", path)]
     assert what in findings[0].what
     assert findings[0].why
 
@@ -165,7 +165,7 @@ def test_a_finding_says_who_breaks(name: str, broken: str) -> None:
 def test_an_event_may_come_but_not_go() -> None:
     assert compare_all({"a": BASE}, {"a": BASE, "b": BASE}) == []
     [finding] = compare_all({"a": BASE, "b": BASE}, {"a": BASE})
-    assert (finding.event, finding.what) == ("b", "event removed")
+    assert (finding.subject, finding.what) == ("b", "event removed")
 
 
 @pytest.mark.parametrize("type_", list(events()))

@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
 from oms_events.codec import schema_uri
-from oms_events.registry import current_type, events, model_of, topics
-from oms_events.schema.export import SCHEMAS, drifted
+from oms_events.registry import current_type, events, model_of
+from oms_events.schema.examples import Example
+from oms_events.schema.export import SCHEMAS, drifted, event_schema
+from oms_events.schema.glossary import WORDS, unexplained
 from oms_events.values import largest_remainder, order_id
 
 
@@ -30,16 +31,16 @@ def test_every_schema_is_a_schema_and_knows_where_it_stands(contracts: Path) -> 
         assert schema["$id"] == str(path.relative_to(contracts))
 
 
-def test_every_event_has_an_example(examples: list[Any]) -> None:
+def test_every_event_has_an_example(examples: list[Example]) -> None:
     assert events().keys() <= {example.type for example in examples}
 
 
-def test_examples_validate_against_their_committed_schema(example: Any, contracts: Path) -> None:
+def test_examples_validate_against_their_committed_schema(example: Example, contracts: Path) -> None:
     schema = committed_schema(contracts, example.type)
     Draft202012Validator(schema, format_checker=FormatChecker()).validate(example.data)
 
 
-def test_what_producers_write_validates_against_the_committed_schema(example: Any, contracts: Path) -> None:
+def test_what_producers_write_validates_against_the_committed_schema(example: Example, contracts: Path) -> None:
     model = events()[current_type(example.type)]
     written = json.loads(model.model_validate(example.data).model_dump_json())
     schema = committed_schema(contracts, model.type)
@@ -47,7 +48,7 @@ def test_what_producers_write_validates_against_the_committed_schema(example: An
     assert written.keys() == schema["properties"].keys(), "a producer writes every field, defaults too"
 
 
-def test_examples_still_parse_and_mean_what_they_say(example: Any) -> None:
+def test_examples_still_parse_and_mean_what_they_say(example: Example) -> None:
     model = model_of(example.type)
     assert model is not None
     event = model.model_validate_json(json.dumps(example.data))
@@ -56,7 +57,7 @@ def test_examples_still_parse_and_mean_what_they_say(example: Any) -> None:
     assert event.key() == str(example.data[model.topic.key])
 
 
-def test_examples_of_orders_carry_the_id_that_their_names_give(examples: list[Any]) -> None:
+def test_examples_of_orders_carry_the_id_that_their_names_give(examples: list[Example]) -> None:
     checked = 0
     for example in examples:
         for part in ("order", "payment", "cancellation"):
@@ -67,7 +68,7 @@ def test_examples_of_orders_carry_the_id_that_their_names_give(examples: list[An
     assert checked >= 4
 
 
-def test_the_placed_example_adds_up_to_what_the_channel_said(examples: list[Any]) -> None:
+def test_the_placed_example_adds_up_to_what_the_channel_said(examples: list[Example]) -> None:
     by_type = {(example.type, example.name): example.data for example in examples}
     order = by_type["oms.intake.ChannelOrderReceived.v1", "two-lines"]["order"]
     placed = by_type["oms.orders.OrderPlaced.v1", "two-lines"]
@@ -77,30 +78,17 @@ def test_the_placed_example_adds_up_to_what_the_channel_said(examples: list[Any]
     assert sum(line["amount_minor"] for line in placed["lines"]) + placed["shipping_minor"] == order["total_minor"]
 
 
-def test_the_asyncapi_document_holds_together(contracts: Path) -> None:
-    document = yaml.safe_load((contracts / "asyncapi.yaml").read_text("utf-8"))
+def test_every_field_is_explained() -> None:
+    assert [field for model in events().values() for field in unexplained(event_schema(model))] == []
 
-    def resolve(reference: str) -> Any:
-        found: Any = document
-        for step in reference.removeprefix("#/").split("/"):
-            found = found[step]
-        return found
 
-    assert document["asyncapi"] == "3.0.0"
-    assert list(document["channels"]) == [topic.name for topic in topics()]
-    messages = [
-        resolve(message["$ref"])
-        for channel in document["channels"].values()
-        for message in channel["messages"].values()
-    ]
-    assert sorted(message["name"] for message in messages) == list(events())
-    for message in messages:
-        assert (contracts / message["payload"]["schema"]["$ref"]).is_file()
-        assert "ce_id" in resolve(message["headers"]["$ref"])["required"]
-        assert message["bindings"]["kafka"]["key"]["description"] == events()[message["name"]].topic.key
-    for operation in document["operations"].values():
-        channel = resolve(operation["channel"]["$ref"])
-        assert [resolve(message["$ref"]) for message in operation["messages"]] == list(channel["messages"].values())
+def test_the_glossary_explains_nothing_that_no_event_has() -> None:
+    fields = set()
+    for model in events().values():
+        schema = event_schema(model)
+        for part, rules in ((schema["title"], schema), *schema.get("$defs", {}).items()):
+            fields |= {name for field in rules.get("properties", {}) for name in (field, f"{part}.{field}")}
+    assert WORDS.keys() <= fields
 
 
 def test_the_table_names_every_event_with_its_topic(contracts: Path) -> None:

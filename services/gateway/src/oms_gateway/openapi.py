@@ -180,6 +180,7 @@ def _operation(door: Door[Any], *, name: str, summary: str, content: Json, respo
         "operationId": name,
         "summary": summary,
         "description": _who({door.role}),
+        "x-roles": _roles({door.role}),
         "parameters": [
             {
                 "name": "Idempotency-Key",
@@ -207,7 +208,11 @@ def _problems() -> Json:
 
 
 def _who(roles: Iterable[Role]) -> str:
-    return "Roles: " + ", ".join(sorted({*roles, Role.OPERATOR})) + "."
+    return "Roles: " + ", ".join(_roles(roles)) + "."
+
+
+def _roles(roles: Iterable[Role]) -> list[str]:
+    return sorted({*roles, Role.OPERATOR})
 
 
 # --- the services ---------------------------------------------------------------------------------------------------
@@ -261,6 +266,7 @@ def _public_operation(service: str, route: Route, method: str, operation: Json) 
         "tags": [service],
         "operationId": f"{service}-{name}",
         "description": "\n\n".join(filter(None, said)),
+        "x-roles": _roles(route.allowed(method.upper())),
         # Every service answers errors alike, so they are described once.
         "responses": {code: answer for code, answer in renamed["responses"].items() if code[0] in "123"} | _problems(),
     }

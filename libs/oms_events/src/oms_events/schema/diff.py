@@ -25,15 +25,15 @@ _ABSENT = object()
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One incompatible change: in which event, where, what it is and why it breaks someone."""
+    """One incompatible change: of which event or operation, where, what it is and why it breaks someone."""
 
-    event: str
+    subject: str
     path: str
     what: str
     why: str
 
     def __str__(self) -> str:
-        return f"{self.event} {self.path or '(event)'}: {self.what}; {self.why}"
+        return f"{self.subject} {self.path or '(as a whole)'}: {self.what}; {self.why}"
 
 
 @dataclass(frozen=True, slots=True)

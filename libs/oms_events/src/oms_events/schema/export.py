@@ -6,9 +6,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from oms_events.codec import schema_uri
 from oms_events.registry import Event, Topic, events
-from oms_events.schema.asyncapi import asyncapi
+from oms_events.schema import baseline, examples, flow
+from oms_events.schema.asyncapi import asyncapi, self_contained
+from oms_events.schema.baseline import NoBaseline
+from oms_events.schema.glossary import explain
 
 Schema = dict[str, Any]
 
@@ -24,22 +29,51 @@ def event_schema(model: type[Event]) -> Schema:
         "x-topic": model.topic.name,
         "x-key": model.topic.key,
         "x-cleanup": model.topic.cleanup,
-        **model.model_json_schema(mode="serialization"),
+        **explain(model.model_json_schema(mode="serialization")),
     }
 
 
-def contract_files() -> dict[str, str]:
+def event_schemas() -> dict[str, Schema]:
+    """Every event's schema by its path below the contracts folder."""
+    return {schema_uri(type_): event_schema(model) for type_, model in events().items()}
+
+
+def asyncapi_document(contracts: Path) -> Schema:
+    """The AsyncAPI document, with what the contracts folder knows: examples, services, what was released."""
+    return asyncapi(
+        events().values(),
+        flow=flow.load(contracts),
+        examples=examples.read(contracts),
+        released=_released(contracts),
+    )
+
+
+def _released(contracts: Path) -> list[str]:
+    try:
+        promised = baseline.load(contracts)
+    except NoBaseline:
+        return []
+    return [type_ for type_ in events() if promised.covers(type_)]
+
+
+def bundle(contracts: Path) -> Schema:
+    """The AsyncAPI document in one piece: it refers to no other file."""
+    return self_contained(asyncapi_document(contracts), event_schemas())
+
+
+def contract_files(contracts: Path) -> dict[str, str]:
     """Every generated file by its path below the contracts folder."""
-    models = events()
-    files = {schema_uri(type_): _pretty(event_schema(model)) for type_, model in models.items()}
-    files["events/README.md"] = _table(models.values())
-    files["asyncapi.yaml"] = asyncapi(models.values())
+    files = {path: _pretty(schema) for path, schema in event_schemas().items()}
+    files["events/README.md"] = _table(events().values())
+    files["asyncapi.yaml"] = yaml.safe_dump(
+        asyncapi_document(contracts), sort_keys=False, allow_unicode=True, width=120, default_flow_style=False
+    )
     return files
 
 
 def write(folder: Path) -> list[str]:
     """Bring the folder up to date; answers what changed. Files that this module did not generate are left alone."""
-    files, drift = contract_files(), drifted(folder)
+    files, drift = contract_files(folder), drifted(folder)
     for name in drift:
         path = folder / name
         if name in files:
@@ -52,8 +86,8 @@ def write(folder: Path) -> list[str]:
 
 def drifted(folder: Path) -> list[str]:
     """Paths that are not what the code would generate: different, missing, or schemas of no event."""
-    files = contract_files()
-    stale = {str(path.relative_to(folder)) for path in folder.glob(SCHEMAS)} - files.keys()
+    files = contract_files(folder)
+    stale = {path.relative_to(folder).as_posix() for path in folder.glob(SCHEMAS)} - files.keys()
     return sorted(stale | {name for name, content in files.items() if _content(folder / name) != content})
 
 

@@ -1,0 +1,211 @@
+"""What the fields of events mean. A word means the same wherever it stands, so it is explained once; a field that
+needs words of its own is listed as `<Model>.<field>`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Schema = dict[str, Any]
+
+WORDS: Mapping[str, str] = {
+    "account": "A shop's wallet at its platform: `channel/shop`",
+    "accrual_id": "Names the accrual; the same cause gives the same id",
+    "accrued_at": "When the money became due to be expected",
+    "active": "False when the SKU is no longer sold",
+    "alternatives": "Every plan that was weighed, the chosen one too",
+    "amount_minor": "Amount in the currency's smallest unit",
+    "attempt": "How often the order was routed, from 1",
+    "attributed_at": "When the difference was found",
+    "available": "How many could be had",
+    "barcode": "GTIN, EAN or UPC, if it has one",
+    "basis": "What made the money due: `paid`, `dispatched` or `cancelled`",
+    "billable_weight_g": "What the carrier charges for: the greater of real and volumetric weight, in grams",
+    "blocks": "What may not happen while the hold is open, such as `reserve`, `release`",
+    "brand": "Brand of the product",
+    "buyer_note": "What the buyer wrote to the shop",
+    "by": "Who did it: the name of a key, or a rule",
+    "cancellation": "The wish as the channel sent it",
+    "cancellation_id": "Names the cancellation; answers to it carry the same id",
+    "cancellation_no": "The channel's own number for the wish",
+    "carrier": "Code of the carrier",
+    "carrier_code": "The carrier's own code for the scan",
+    "category": "Category of the product",
+    "change_no": "Counts up with every change of the key; a smaller number is stale",
+    "channel": "Code of the sales channel",
+    "channel_order_no": "The order's number at its channel",
+    "channel_stock_key": "`channel/shop/sku`",
+    "chosen": "True for the one that was taken",
+    "city": "City",
+    "closed": "True when nothing of the shipment is left",
+    "code": "What it is about, as a word for programs; readers must expect new ones",
+    "completed_at": "When the last line was delivered",
+    "component": "What a sum is for: `goods`, `shipping`, `refund`, `commission`, `payment_fee`, and others",
+    "components": "The sum, by what it is for",
+    "cost_key": "`sku/currency`",
+    "cost_minor": "What the carrier is expected to charge, in the currency's smallest unit",
+    "country": "ISO 3166-1 alpha-2 code of the country",
+    "credit_minor": "Sum of credits, in the currency's smallest unit",
+    "currency": "ISO 4217 code of the currency",
+    "debit_minor": "Sum of debits, in the currency's smallest unit",
+    "decision_id": "Names the routing decision",
+    "delivered_at": "When the receiver had it",
+    "delivery_tier": "How fast the buyer wants it: `standard`, `express`, `next_day`, `same_day`",
+    "detail": "More, for people",
+    "difference_id": "Names the difference",
+    "discount_minor": "Discount in the currency's smallest unit",
+    "dispatched_at": "When the parcels left",
+    "expected_minor": "What was expected, in the currency's smallest unit, signed as the wallet sees it",
+    "file_name": "Name of the file as it was uploaded",
+    "file_sha256": "Hash of the file's content, in hex: where the file store keeps it",
+    "first_no": "Number of the first entry",
+    "fixed_minor": "Fixed part of the charge, in the currency's smallest unit",
+    "flags": "What needs care in handling",
+    "format": "Format of the statement",
+    "freight_minor": "Expected freight, in the currency's smallest unit",
+    "handling_minor": "Cost of handling at the nodes, in the currency's smallest unit",
+    "head_hash": "Hash of the last entry, which covers every entry before it",
+    "height_mm": "Height in millimetres",
+    "hold_id": "Names the hold",
+    "kind": "What sort of report it is",
+    "last_no": "Number of the last entry",
+    "last_status": "The state of the parcel when the promise broke",
+    "late_by_s": "Seconds after the promised time; 0 when it was kept",
+    "lateness_minor": "What lateness counts, in the currency's smallest unit",
+    "ledger_account": "Account of the ledger",
+    "length_mm": "Length in millimetres",
+    "line_id": "Names the line within the order",
+    "line_no": "The line's number at its channel",
+    "lines": "The lines concerned",
+    "listing": "The shop's own code for the item it offers",
+    "listing_key": "`channel/shop/listing`",
+    "match_key": "Keeps what belongs together in order: the order's id, or the statement's line where there is none",
+    "max_minor": "Most that is charged, in the currency's smallest unit; null for no limit",
+    "min_minor": "Least that is charged, in the currency's smallest unit; null for no limit",
+    "node": "Code of the warehouse",
+    "nodes": "The warehouses",
+    "note": "What whoever decided it wrote",
+    "occurred_at": "When it happened, by whoever reports it",
+    "options": "Every carrier service that was weighed, the chosen one too",
+    "order": "The order as the channel sent it",
+    "order_id": "The order: derived from channel, shop and channel order number, so the same for ever",
+    "order_no": "The order's number as the statement names it; empty when it names none",
+    "origin_country": "Country of the warehouse, ISO 3166-1 alpha-2",
+    "outcome": "How it ended: `resolved`, `rejected` or `expired`",
+    "paid_at": "When the money was paid",
+    "paid_minor": "All that was paid for the order, in the currency's smallest unit",
+    "parcel_no": "The parcel's number within the shipment",
+    "parcels": "The parcels as packed",
+    "payment": "The payment as the channel sent it",
+    "payment_no": "The channel's own number for the payment",
+    "period_from": "Begin of the period that the statement covers",
+    "period_to": "End of the period that the statement covers",
+    "place": "Where the scan was made",
+    "placed_at": "When the buyer placed the order",
+    "postcode": "Postal code",
+    "posted_at": "When it was posted",
+    "price_key": "`sku/currency`",
+    "product_code": "Code of the product (SPU)",
+    "promised_at": "By when the carrier promises to deliver",
+    "quantity": "How many pieces",
+    "rate_key": "`channel/shop/component/currency`",
+    "rate_ppm": "Rate in millionths: 150,000 is 15 %",
+    "rate_version": "Version of the rate card that gave the amount; empty when it was not computed",
+    "reason": "Why",
+    "receiver_token": "Stands for the receiver's name, phone and street, which the channel keeps",
+    "refused": "Lines that had gone too far to be stopped",
+    "region": "State or province",
+    "released_at": "When it was released",
+    "report": "The report as the warehouse sent it",
+    "report_no": "The warehouse's own number for the report",
+    "requested": "How many were asked for",
+    "requested_at": "When the wish was made",
+    "resolved_at": "When it was settled",
+    "reverses": "The write-off that this one undoes; null for one that undoes none",
+    "row": "First row that breaks the rule, counted from 1; null when the file as a whole does",
+    "rule": "The rule that allowed it, with its version",
+    "rule_set": "Rules that the decision was made by, with their version",
+    "scan": "The scan as the carrier sent it",
+    "sellable": "How many the shop may sell now",
+    "service": "Code of the carrier's service",
+    "settled_at": "When the statement says it was paid",
+    "settled_minor": "What the statement paid, in the currency's smallest unit, signed as the wallet sees it",
+    "ship_by": "Latest time to leave the warehouse; null when the channel set none",
+    "ship_to": "Where it goes",
+    "shipment_id": "Names the shipment",
+    "shipments": "Who ships which lines",
+    "shipping_minor": "What the buyer pays for shipping, in the currency's smallest unit",
+    "shop": "Code of the shop within its channel",
+    "shortages": "What was short",
+    "size_bytes": "Size of the file in bytes",
+    "sku": "Code of the SKU, the thing that is stocked",
+    "split_minor": "What an additional parcel counts, in the currency's smallest unit",
+    "statement": "What was handed in",
+    "statement_id": "Names the statement: derived from the account and the file's hash",
+    "status": "State of the parcel; readers must expect new ones",
+    "stopped": "Lines that were stopped in time",
+    "tariff_version": "Version of the tariff that gave the cost",
+    "title": "Name for people",
+    "to_pool": "True when the lines stay reserved for the order; false when they are free for anyone",
+    "total_minor": "The sum, in the currency's smallest unit",
+    "totals": "Turnover by account of the ledger",
+    "unit": "Unit that quantities count",
+    "unit_price_minor": "Price of one piece, in the currency's smallest unit",
+    "uploaded_at": "When it was handed in",
+    "uploaded_by": "Who handed it in: the name of a key",
+    "valid_from": "From when on it counts",
+    "version": "Which version it is",
+    "waybill_no": "The carrier's number for the parcel",
+    "weight_g": "Weight in grams",
+    "width_mm": "Width in millimetres",
+    "write_off_id": "Names the write-off",
+    # Words of their own
+    "ChannelOrder.discount_minor": "Discount on the whole order, beside those of its lines",
+    "ChannelOrder.total_minor": "What the buyer pays: lines less discounts, plus shipping",
+    "ChannelOrder.version": "Grows with every change at the channel; an older version never replaces a newer one",
+    "ChannelOrderLine.discount_minor": "Discount on the whole line",
+    "ChannelCancellation.lines": "What to cancel; empty for the whole order",
+    "CarrierOption.cost_minor": "What it would charge; null when it could not carry the shipment",
+    "CarrierOption.promised_at": "By when it would deliver; null when it could not carry the shipment",
+    "CarrierOption.reason": "Why it lost; empty for the one that was taken",
+    "OrderLine.amount_minor": "What the line earns after its share of the order's discount",
+    "OrderLine.discount_minor": "The line's own discount and its share of the order's",
+    "OrderPlaced.total_minor": "What the buyer pays: the lines' amounts plus shipping",
+    "PlanScore.reason": "Why the plan lost; empty for the one that was taken",
+    "PlanScore.total_minor": "What the plan counts in all, in the currency's smallest unit",
+    "RateCardSet.shop": "Code of the shop; `*` is every shop of the channel",
+    "StatementImported.lines": "How many lines it has",
+    "StatementImported.total_minor": "Sum of all its lines, signed as the wallet sees it",
+    "StockReleased.shipment_id": "The shipment they were set aside for; null when they were held at the pool",
+    "StockReport.kind": "`snapshot`: the whole quantity; `movement`: a signed change",
+    "StockReport.quantity": "The whole quantity, or the change: negative takes away",
+    "WarehouseReport.kind": "`short` names in `lines` what can be had, `shipped` what left",
+}
+
+
+def explain(schema: Schema) -> Schema:
+    """The schema of an event with a meaning for every field, where the model gives none itself."""
+    for model, part in _parts(schema):
+        for name, rules in part["properties"].items():
+            if "description" not in rules and (meaning := _meaning(model, name)):
+                rules["description"] = meaning
+    return schema
+
+
+def unexplained(schema: Schema) -> list[str]:
+    """Fields that nobody explains, as `<Model>.<field>`."""
+    return [
+        f"{model}.{name}"
+        for model, part in _parts(schema)
+        for name, rules in part["properties"].items()
+        if not rules.get("description")
+    ]
+
+
+def _meaning(model: str, name: str) -> str | None:
+    return WORDS.get(f"{model}.{name}") or WORDS.get(name)
+
+
+def _parts(schema: Schema) -> Iterator[tuple[str, Schema]]:
+    for model, part in ((schema.get("title", ""), schema), *schema.get("$defs", {}).items()):
+        if "properties" in part:
+            yield model, part
