@@ -228,7 +228,9 @@ def cost(sku: str, amount: int, *, since: datetime = JANUARY, currency: str = "G
     )
 
 
-def rate(component: str, ppm: int, *, fixed: int = 0, shop: str = "*", since: datetime = JANUARY) -> RateCardSet:
+def rate(
+    component: str, ppm: int, *, fixed: int = 0, shop: str = "*", since: datetime = JANUARY, version: str = "1"
+) -> RateCardSet:
     """What a platform charges from a time on."""
     return RateCardSet(
         rate_key=rate_key("uci", shop, component, "GBP"),
@@ -238,7 +240,7 @@ def rate(component: str, ppm: int, *, fixed: int = 0, shop: str = "*", since: da
         currency="GBP",
         rate_ppm=ppm,
         fixed_minor=fixed,
-        version="1",
+        version=version,
         valid_from=since,
     )
 

@@ -165,12 +165,10 @@ def _reference() -> None:
     )
     op.create_table(
         "rate_cards",
-        *(_code(name) for name in ("channel", "shop", "component", "currency")),
+        *(_code(name) for name in ("channel", "shop", "component", "currency", "version")),
         _at("valid_from"),
         _integer("rate_ppm"),
         *_big("fixed_minor"),
         *_big("min_minor", "max_minor", nullable=True),
-        _text("name"),
-        _integer("version"),
-        sa.PrimaryKeyConstraint("channel", "shop", "component", "currency", "valid_from"),
+        sa.PrimaryKeyConstraint("channel", "shop", "component", "currency", "version"),
     )

@@ -45,6 +45,34 @@ _SAVE_COSTS = text(
 _SAVE_RATE_CARDS = text(
     """
     with saved as (
+        insert into rate_cards (channel, shop, component, currency, version, valid_from, rate_ppm, fixed_minor,
+                                min_minor, max_minor)
+        select * from unnest(cast(:channel as text[]), cast(:shop as text[]), cast(:component as text[]),
+                             cast(:currency as text[]), cast(:version as text[]), cast(:valid_from as timestamptz[]),
+                             cast(:rate_ppm as int[]), cast(:fixed_minor as bigint[]), cast(:min_minor as bigint[]),
+                             cast(:max_minor as bigint[]))
+        on conflict do nothing
+        returning channel, shop, valid_from)
+    insert into changed_prices (channel, shop, valid_from)
+    select channel, shop, min(valid_from) from saved group by channel, shop
+    """
+)
+_COSTS = text(
+    """
+    with saved as (
+        insert into costs as known (sku, currency, valid_from, amount_minor, version)
+        select * from unnest(cast(:sku as text[]), cast(:currency as text[]), cast(:valid_from as timestamptz[]),
+                             cast(:amount_minor as bigint[]), cast(:version as int[]))
+        on conflict (sku, currency, valid_from) do update
+           set amount_minor = excluded.amount_minor, version = excluded.version
+         where known.version < excluded.version
+        returning sku, valid_from)
+    insert into changed_prices (sku, valid_from) select sku, min(valid_from) from saved group by sku
+    """
+)
+_SAVE_RATE_CARDS = text(
+    """
+    with saved as (
         insert into rate_cards as known (channel, shop, component, currency, valid_from, rate_ppm, fixed_minor,
                                          min_minor, max_minor, name, version)
         select * from unnest(cast(:channel as text[]), cast(:shop as text[]), cast(:component as text[]),
@@ -65,7 +93,7 @@ _SAVE_RATE_CARDS = text(
 _COSTS = text("select sku, currency, valid_from, amount_minor from costs where sku = any(cast(:skus as text[]))")
 _RATES = text(
     """
-    select channel, shop, component, currency, valid_from, rate_ppm, fixed_minor, min_minor, max_minor
+    select channel, shop, component, currency, version, valid_from, rate_ppm, fixed_minor, min_minor, max_minor
       from rate_cards where channel = any(cast(:channels as text[]))
     """
 )
@@ -97,11 +125,11 @@ async def save_costs(connection: AsyncConnection, costs: Sequence[Received[CostS
     await connection.execute(_SAVE_COSTS, _columns(costs, "sku", "currency", "valid_from", "amount_minor"))
 
 
-async def save_rate_cards(connection: AsyncConnection, cards: Sequence[Received[RateCardSet]]) -> None:
-    """Save rate cards and note which are news."""
-    names = ("channel", "shop", "component", "currency", "valid_from", "rate_ppm", "fixed_minor")
-    columns = _columns(cards, *names, "min_minor", "max_minor")
-    await connection.execute(_SAVE_RATE_CARDS, columns | {"name": [card.event.version for card in cards]})
+async def save_rate_cards(connection: AsyncConnection, cards: Sequence[RateCardSet]) -> None:
+    """Save rate cards and note which are news: a version that is known never changes."""
+    names = ("channel", "shop", "component", "currency", "version", "valid_from", "rate_ppm", "fixed_minor")
+    columns = {name: [getattr(card, name) for card in cards] for name in (*names, "min_minor", "max_minor")}
+    await connection.execute(_SAVE_RATE_CARDS, columns)
 
 
 async def prices(connection: AsyncConnection, skus: Collection[str], channels: Collection[str]) -> Prices:

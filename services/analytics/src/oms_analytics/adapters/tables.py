@@ -193,17 +193,16 @@ costs = Table(
 rate_cards = Table(
     "rate_cards",
     metadata,
-    # A shop of `*` is every shop.
+    # Never updated: a version never changes. A shop of `*` is every shop.
     _code("channel"),
     _code("shop"),
     _code("component"),
     _code("currency"),
+    _code("version"),
     _at("valid_from"),
     Column("rate_ppm", Integer, nullable=False),
     _minor("fixed_minor"),
     Column("min_minor", BigInteger),
     Column("max_minor", BigInteger),
-    Column("name", Text, nullable=False),
-    Column("version", Integer, nullable=False),
-    PrimaryKeyConstraint("channel", "shop", "component", "currency", "valid_from"),
+    PrimaryKeyConstraint("channel", "shop", "component", "currency", "version"),
 )

@@ -30,10 +30,7 @@ async def on_cost_set(costs: Batch[CostSet], work: Work) -> None:
 
 async def on_rate_card_set(cards: Batch[RateCardSet], work: Work) -> None:
     """Remember what a platform charges from a time on; estimates of what was sold since then are made again."""
-    await reference.save_rate_cards(
-        work.connection,
-        _newest(cards, lambda card: (card.channel, card.shop, card.component, card.currency, card.valid_from)),
-    )
+    await reference.save_rate_cards(work.connection, [card.event for card in cards])
 
 
 def _newest(received: Batch[E], key: Callable[[E], object]) -> Sequence[Received[E]]:

@@ -15,7 +15,13 @@ from oms_events.contracts.orders import (
     OrderPaid,
     OrderPlaced,
 )
-from oms_events.contracts.settlement import AccrualPosted, DifferenceAttributed, StatementLineMatched, WriteOffPosted
+from oms_events.contracts.settlement import (
+    AccrualPosted,
+    DifferenceAttributed,
+    DifferenceResolved,
+    StatementLineMatched,
+    WriteOffPosted,
+)
 from oms_events.contracts.shared import LineQuantity
 from oms_events.envelope import Received
 from oms_events.registry import Event
@@ -129,6 +135,11 @@ def _difference(received: Received[DifferenceAttributed]) -> Document:
     }
 
 
+def _resolved(received: Received[DifferenceResolved]) -> Document:
+    resolved = received.event
+    return {"component": resolved.component, "reason": resolved.reason}
+
+
 def _write_off(received: Received[WriteOffPosted]) -> Document:
     write_off = received.event
     return {
@@ -161,6 +172,7 @@ _TELL: Mapping[type[Event], Telling] = {
     AccrualPosted: _accrual,
     StatementLineMatched: _matched,
     DifferenceAttributed: _difference,
+    DifferenceResolved: _resolved,
     WriteOffPosted: _write_off,
 }
 FACTS = tuple(_TELL)

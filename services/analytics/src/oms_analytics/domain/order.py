@@ -237,5 +237,6 @@ _TAKE = {
     "AccrualPosted": _accrual,
     "StatementLineMatched": _standing,
     "DifferenceAttributed": _standing,
+    "DifferenceResolved": _nothing,
     "WriteOffPosted": _write_off,
 }

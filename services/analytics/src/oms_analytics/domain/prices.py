@@ -28,6 +28,7 @@ class Rate:
     shop: str
     component: str
     currency: str
+    version: str
     valid_from: datetime
     rate_ppm: int
     fixed_minor: int
@@ -35,8 +36,10 @@ class Rate:
     max_minor: int | None
 
     def of(self, base_minor: int) -> int:
-        """What is charged on a sum: the share rounded half up, the fixed part, within its bounds."""
-        charged = (base_minor * self.rate_ppm * 2 + MILLION) // (2 * MILLION) + self.fixed_minor
+        """What is charged on a sum: its share rounded half up, plus the fixed part, within bounds. On nothing, nothing."""
+        if base_minor <= 0:
+            return 0
+        charged = (base_minor * self.rate_ppm + MILLION // 2) // MILLION + self.fixed_minor
         if self.min_minor is not None:
             charged = max(charged, self.min_minor)
         return charged if self.max_minor is None else min(charged, self.max_minor)
@@ -63,13 +66,13 @@ class Prices:
         )
 
     def rate(self, channel: str, shop: str, component: str, currency: str, at: datetime) -> Rate | None:
-        """What was charged then: the shop's own rate before that of every shop."""
+        """What was charged then: the shop's own rate before that of every shop, the newest of several."""
         known = [
             rate
             for rate in self._rates.get((channel, component, currency), ())
             if rate.valid_from <= at and rate.shop in (shop, EVERY_SHOP)
         ]
-        return max(known, key=lambda rate: (rate.shop == shop, rate.valid_from), default=None)
+        return max(known, key=lambda rate: (rate.shop == shop, rate.valid_from, rate.version), default=None)
 
 
 class Split:

@@ -138,8 +138,6 @@ def _estimated(order: Order, prices: Prices, basis: _Basis) -> Account:
 
 def fees(order: Order, prices: Prices, goods_minor: int, shipping_minor: int) -> dict[Component, int]:
     """What the platform should take of an order of this worth, as negative amounts."""
-    if order.cancelled:
-        return {}
     bases: dict[Component, int] = {"commission": goods_minor, "payment_fee": goods_minor + shipping_minor}
     charged: dict[Component, int] = {}
     for component, base in bases.items():
