@@ -44,6 +44,8 @@ async def test_services_are_up_migrated_and_told_what_they_need(options, said, p
         alpha = await environment(system.urls["alpha"])
         gateway = await environment(system.gateway_url)
         assert alpha["OMS_INSTANCE"] == "alpha-0"
+        assert "OMS_NICE" not in alpha
+        assert (await environment(system.urls["beta"]))["OMS_NICE"] == "10"
         assert alpha["OMS_DATABASE_URL"] == system.database_urls["alpha"]
         assert platform.postgres.password not in json.dumps(alpha | gateway)
         assert gateway["OMS_ALPHA_URL"] == system.urls["alpha"]

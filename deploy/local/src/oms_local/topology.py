@@ -1,7 +1,7 @@
 """What the OMS consists of: the one list of its services. Everything else here is derived from it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
 from oms_events.runtime.settings import ROLES
@@ -19,6 +19,8 @@ class Service:
     """Whether it handles events: what workers share."""
     needs: tuple[str, ...] = ()
     """Services that must be ready before this one starts, and whose URLs it is given."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What is different in its environment."""
 
     @property
     def script(self) -> str:
@@ -53,14 +55,18 @@ def _shares(service: Service, count: int) -> bool:
     return count > 1 and service.consumes
 
 
+# The back office reads what others have done, and nobody waits for it: it takes large batches, and steps back where
+# orders want the processors.
+BACK_OFFICE = {"OMS_NICE": "10", "OMS_BATCH_WINDOW_MS": "1000", "OMS_BATCH_MAX_RECORDS": "5000"}
+
 SERVICES = (
     Service("catalog", 8081, consumes=False),
     Service("inventory", 8082),
     Service("orders", 8083),
     Service("fulfilment", 8084),
     Service("logistics", 8085),
-    Service("settlement", 8086),
-    Service("analytics", 8087),
+    Service("settlement", 8086, settings=BACK_OFFICE),
+    Service("analytics", 8087, settings=BACK_OFFICE),
     Service(
         GATEWAY,
         8080,

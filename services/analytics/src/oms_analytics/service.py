@@ -3,7 +3,7 @@
 from oms_analytics.app.catalog import on_cost_set, on_product_defined, on_rate_card_set, on_sku_defined
 from oms_analytics.app.facts import FACTS
 from oms_analytics.app.handlers import note
-from oms_analytics.app.working_out import work_out_changed
+from oms_analytics.app.working_out import keep_up
 from oms_analytics.entrypoints.api import router
 from oms_events.contracts.catalog import CostSet, ProductDefined, SkuDefined
 from oms_events.contracts.settlement import RateCardSet
@@ -19,6 +19,6 @@ service = Service(
         # A set of facts may be told all of it again.
         *(on(event, note, projection=True) for event in FACTS),
     ],
-    jobs=[every(1.0, work_out_changed)],
+    jobs=[every(1.0, keep_up)],
     api=router,
 )

@@ -4,8 +4,10 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
@@ -18,17 +20,30 @@ from oms_events.runtime.service import Service
 from oms_events.runtime.settings import ROLES, Settings
 
 
-def main_for(service: Service, *, migrations_folder: Path) -> Callable[[], None]:
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that one service has besides those of all, or in the place of one of those.
+
+    It gets a runtime that is not started, and answers the exit code; refusals of reading again become code 2.
+    """
+
+    name: str
+    help: str
+    run: Callable[[Runtime, argparse.Namespace], Awaitable[int]]
+    describe: Callable[[argparse.ArgumentParser], None] = lambda parser: None  # noqa: ARG005 - it has no options
+
+
+def main_for(service: Service, *, migrations_folder: Path, commands: Sequence[Command] = ()) -> Callable[[], None]:
     """The console script of a service."""
 
     def main(argv: Sequence[str] | None = None) -> None:
-        sys.exit(_main(service, migrations_folder, argv))
+        sys.exit(_main(service, migrations_folder, commands, argv))
 
     return main
 
 
-def _main(service: Service, folder: Path, argv: Sequence[str] | None) -> int:
-    arguments = _parser(service).parse_args(argv)
+def _main(service: Service, folder: Path, own: Sequence[Command], argv: Sequence[str] | None) -> int:
+    arguments = _parser(service, own).parse_args(argv)
     settings = Settings()
     telemetry.configure(service.name, level=settings.log_level, log_format=settings.log_format)
     if arguments.command == "serve":
@@ -42,12 +57,18 @@ def _main(service: Service, folder: Path, argv: Sequence[str] | None) -> int:
     if arguments.command == "check":
         met = asyncio.run(requirements.until_met(service, settings, folder, wait_s=arguments.wait))
         return 0 if met else 1
+    for command in own:
+        if arguments.command == command.name:
+            return asyncio.run(
+                _own(command, Runtime(service, settings.model_copy(update={"roles": "relay"})), arguments)
+            )
     if arguments.command in replay_cli.COMMANDS:
         return asyncio.run(replay_cli.act(service, settings, arguments))
     return asyncio.run(_dead_letters(service, settings, arguments))
 
 
 async def _serve(service: Service, settings: Settings) -> None:
+    os.nice(settings.nice)
     # A batch makes tens of thousands of objects that live for milliseconds. With the default threshold the
     # collector walks the whole heap many times a batch, and a fifth of them cost twice as much.
     gc.freeze()
@@ -55,7 +76,17 @@ async def _serve(service: Service, settings: Settings) -> None:
     await serve(Runtime(service, settings))
 
 
-def _parser(service: Service) -> argparse.ArgumentParser:
+async def _own(command: Command, runtime: Runtime, arguments: argparse.Namespace) -> int:
+    try:
+        return await command.run(runtime, arguments)
+    except replay_cli.REFUSALS as error:
+        print(f"oms-{runtime.service.name}: {error}", file=sys.stderr)
+        return replay_cli.REFUSED
+    finally:
+        await runtime.close()
+
+
+def _parser(service: Service, own: Sequence[Command] = ()) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"oms-{service.name}",
         description=f"The {service.name} service. Settings come from OMS_* variables.",
@@ -78,7 +109,9 @@ def _parser(service: Service) -> argparse.ArgumentParser:
     ):
         actions.add_parser(action, help=help_).add_argument("id", type=int)
     if service.consumes:
-        replay_cli.add_commands(commands, service)
+        replay_cli.add_commands(commands, service, without={command.name for command in own})
+    for command in own:
+        command.describe(commands.add_parser(command.name, help=command.help))
     return parser
 
 

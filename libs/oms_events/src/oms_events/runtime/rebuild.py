@@ -36,17 +36,23 @@ async def rebuild(runtime: Runtime, topic: str, *, wait_s: float = 0.0) -> int:
     Raises NotRebuildable for a topic that is more than a projection and while dead letters are open, and GroupActive
     while a process of the service may be reading.
     """
-    service, bootstrap = runtime.service, runtime.settings.kafka_bootstrap
+    service = runtime.service
     if topic not in (known := projection_topics(service)):
         raise NotRebuildable(f"{service.name} can rebuild what it keeps of: {', '.join(known) or 'nothing'}")
+    await require_peace(runtime, wait_s=wait_s)
+    applied = 0
+    async for records in _read(runtime.settings.kafka_bootstrap, topic):
+        applied += await _apply_again(runtime, records)
+    return applied
+
+
+async def require_peace(runtime: Runtime, *, wait_s: float = 0.0) -> None:
+    """Return when nothing stands against reading again. Raises NotRebuildable while dead letters are open, and
+    GroupActive while a process of the service may be reading."""
     async with runtime.connection() as connection:
         if await dead_letters.open_count(connection):
             raise NotRebuildable("dead letters are open: records of their keys would be parked, not applied")
-    await offsets.until_empty(bootstrap, service.group, wait_s=wait_s)
-    applied = 0
-    async for records in _read(bootstrap, topic):
-        applied += await _apply_again(runtime, records)
-    return applied
+    await offsets.until_empty(runtime.settings.kafka_bootstrap, runtime.service.group, wait_s=wait_s)
 
 
 async def _apply_again(runtime: Runtime, records: Sequence[Record]) -> int:

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +14,15 @@ from oms_events.runtime.settings import Settings
 
 COMMANDS = ("offsets", "rebuild")
 REFUSED = 2
+REFUSALS = (offsets.GroupActive, rebuild.NotRebuildable)
 
 
-def add_commands(commands: Any, service: Service) -> None:  # noqa: ANN401 - argparse keeps this class to itself
-    """Describe the commands to the service's parser."""
+def add_commands(
+    commands: Any,  # noqa: ANN401 - argparse keeps this class to itself
+    service: Service,
+    without: Collection[str] = (),
+) -> None:
+    """Describe the commands to the service's parser, but for those that it has its own way of."""
     names = [topic.name for topic in service.topics()]
     actions = commands.add_parser("offsets", help="how far the service has read").add_subparsers(
         dest="action", required=True
@@ -31,12 +36,26 @@ def add_commands(commands: Any, service: Service) -> None:  # noqa: ANN401 - arg
     reset.add_argument(
         "--to", required=True, type=_to, help="earliest, or the first record not older than an ISO time with an offset"
     )
-    again = commands.add_parser("rebuild", help="read a projection's topic anew; the service must be stopped")
+    waiting = [reset]
+    if "rebuild" not in without:
+        waiting.append(_add_rebuild(commands, names))
+    for action in waiting:
+        add_wait(action)
+
+
+def add_wait(action: argparse.ArgumentParser) -> None:
+    """Let a command wait for the service to have stopped."""
+    action.add_argument(
+        "--wait", type=float, default=0.0, metavar="SECONDS", help="so long for the last member's session to end"
+    )
+
+
+def _add_rebuild(commands: Any, names: Sequence[str]) -> argparse.ArgumentParser:  # noqa: ANN401 - as above
+    again: argparse.ArgumentParser = commands.add_parser(
+        "rebuild", help="read a projection's topic anew; the service must be stopped"
+    )
     again.add_argument("topic", choices=names, metavar="TOPIC", help="a topic the service keeps a projection of")
-    for action in (reset, again):
-        action.add_argument(
-            "--wait", type=float, default=0.0, metavar="SECONDS", help="so long for the last member's session to end"
-        )
+    return again
 
 
 async def act(service: Service, settings: Settings, arguments: argparse.Namespace) -> int:
@@ -46,7 +65,7 @@ async def act(service: Service, settings: Settings, arguments: argparse.Namespac
             await _rebuild(service, settings, arguments)
         else:
             await _offsets(service, settings, arguments)
-    except (offsets.GroupActive, rebuild.NotRebuildable) as error:
+    except REFUSALS as error:
         print(f"oms-{service.name}: {error}", file=sys.stderr)
         return REFUSED
     return 0

@@ -41,6 +41,7 @@ _KEEP_HOLDS = text(
            outcome = coalesce(known.outcome, excluded.outcome)
     """
 )
+_ALONE = text("select pg_advisory_xact_lock(hashtext('analytics: working out'))")
 # What a transaction puts into the queue becomes visible together with its facts, and the statements after this one
 # see all that was visible to it: whatever is taken here has its facts there.
 _TAKE = text(
@@ -61,8 +62,7 @@ _OF = text(
 _TAKE_PRICES = text(
     """
     with taken as (
-        delete from changed_prices where id = any(array(select id from changed_prices order by id limit :rows))
-        returning sku, channel, shop, valid_from)
+        delete from changed_prices returning sku, channel, shop, valid_from)
     insert into changed_orders (order_ids)
     select array_agg(order_id)
       from (select order_id, row_number() over (order by order_id) / :slice as slice
@@ -127,9 +127,10 @@ async def keep(connection: AsyncConnection, rows: Sequence[Row], holds: Sequence
             await writing.execute(_KEEP_HOLDS, _columns(holds))
 
 
-async def enqueue(connection: AsyncConnection, order_ids: Collection[str]) -> None:
-    """Have these orders worked out again."""
-    await connection.execute(_ENQUEUE, {"slices": _slices(order_ids)})
+async def alone(connection: AsyncConnection) -> None:
+    """Be the only one that works out orders until this transaction ends: two who did one order at a time would both
+    add what changed of it."""
+    await connection.execute(_ALONE)
 
 
 async def take_changed(connection: AsyncConnection, *, rows: int) -> list[str]:
@@ -137,9 +138,9 @@ async def take_changed(connection: AsyncConnection, *, rows: int) -> list[str]:
     return list((await connection.execute(_TAKE, {"rows": rows})).scalars())
 
 
-async def take_changed_prices(connection: AsyncConnection, *, rows: int) -> None:
+async def take_changed_prices(connection: AsyncConnection) -> None:
     """Put orders into the queue whose costs or rates are other than they were."""
-    await connection.execute(_TAKE_PRICES, {"rows": rows, "slice": _SLICE})
+    await connection.execute(_TAKE_PRICES, {"slice": _SLICE})
 
 
 async def facts_of(connection: AsyncConnection, order_ids: Collection[str]) -> Mapping[str, list[Fact]]:

@@ -57,39 +57,6 @@ _SAVE_RATE_CARDS = text(
     select channel, shop, min(valid_from) from saved group by channel, shop
     """
 )
-_COSTS = text(
-    """
-    with saved as (
-        insert into costs as known (sku, currency, valid_from, amount_minor, version)
-        select * from unnest(cast(:sku as text[]), cast(:currency as text[]), cast(:valid_from as timestamptz[]),
-                             cast(:amount_minor as bigint[]), cast(:version as int[]))
-        on conflict (sku, currency, valid_from) do update
-           set amount_minor = excluded.amount_minor, version = excluded.version
-         where known.version < excluded.version
-        returning sku, valid_from)
-    insert into changed_prices (sku, valid_from) select sku, min(valid_from) from saved group by sku
-    """
-)
-_SAVE_RATE_CARDS = text(
-    """
-    with saved as (
-        insert into rate_cards as known (channel, shop, component, currency, valid_from, rate_ppm, fixed_minor,
-                                         min_minor, max_minor, name, version)
-        select * from unnest(cast(:channel as text[]), cast(:shop as text[]), cast(:component as text[]),
-                             cast(:currency as text[]), cast(:valid_from as timestamptz[]), cast(:rate_ppm as int[]),
-                             cast(:fixed_minor as bigint[]), cast(:min_minor as bigint[]),
-                             cast(:max_minor as bigint[]), cast(:name as text[]), cast(:version as int[]))
-        on conflict (channel, shop, component, currency, valid_from) do update
-           set rate_ppm = excluded.rate_ppm, fixed_minor = excluded.fixed_minor, min_minor = excluded.min_minor,
-               max_minor = excluded.max_minor, name = excluded.name, version = excluded.version
-         where known.version < excluded.version
-        returning channel, shop, valid_from)
-    insert into changed_prices (channel, shop, valid_from)
-    select channel, shop, min(valid_from) from saved group by channel, shop
-    """
-)
-
-
 _COSTS = text("select sku, currency, valid_from, amount_minor from costs where sku = any(cast(:skus as text[]))")
 _RATES = text(
     """

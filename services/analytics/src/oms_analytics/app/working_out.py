@@ -12,21 +12,28 @@ from oms_analytics.domain.prices import Prices
 from oms_analytics.domain.shares import OrderProfit, Shares, work_out
 from oms_events.runtime.work import Work
 
-_PRICES_A_RUN = 1000
 _AT_A_TIME = 100
 """Orders between two looks at what else the process has to do: an API in it must not wait."""
 _LONGEST_S = 2.0
 """How long one transaction goes on while there is more: what it changed stays locked until it ends."""
 
 
-async def work_out_changed(work: Work) -> None:
+async def keep_up(work: Work) -> None:
     """Bring orders and roll-ups up to what is known."""
-    until = time.monotonic() + _LONGEST_S
-    await facts.take_changed_prices(work.connection, rows=_PRICES_A_RUN)
+    await work_out_changed(work)
+
+
+async def work_out_changed(work: Work) -> int:
+    """Work out orders of which something is new, for a while; answers how many."""
+    until, count = time.monotonic() + _LONGEST_S, 0
+    await facts.alone(work.connection)
+    await facts.take_changed_prices(work.connection)
     while changed := await facts.take_changed(work.connection, rows=1):
         await _bring_up(work.connection, changed)
+        count += len(changed)
         if time.monotonic() >= until:
-            return
+            break
+    return count
 
 
 async def load(connection: AsyncConnection, order_ids: Collection[str]) -> tuple[dict[str, Order], Prices]:

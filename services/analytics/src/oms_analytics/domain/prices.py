@@ -36,7 +36,7 @@ class Rate:
     max_minor: int | None
 
     def of(self, base_minor: int) -> int:
-        """What is charged on a sum: its share rounded half up, plus the fixed part, within bounds. On nothing, nothing."""
+        """What is charged on a sum: its rounded share and a fixed part, within bounds. On nothing, nothing."""
         if base_minor <= 0:
             return 0
         charged = (base_minor * self.rate_ppm + MILLION // 2) // MILLION + self.fixed_minor

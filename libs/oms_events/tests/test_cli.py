@@ -1,0 +1,65 @@
+"""The command line of a service: its own commands beside those of all, and a process that steps back."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from oms_events.runtime import cli, rebuild
+from oms_events.runtime.cli import Command
+from oms_events.runtime.lifecycle import Runtime
+from oms_events.runtime.replay_cli import REFUSED
+from oms_events.runtime.service import Service
+
+STEPS_BACK = """
+import asyncio, os
+from oms_events.runtime import cli
+from oms_events.runtime.service import Service
+from oms_events.runtime.settings import Settings
+
+async def serve(runtime):
+    print(os.nice(0))
+
+cli.serve = serve
+asyncio.run(cli._serve(Service("small"), Settings()))
+"""
+
+
+async def count(runtime: Runtime, arguments: argparse.Namespace) -> int:
+    print(runtime.service.name, arguments.to)
+    return 3
+
+
+async def refuse(runtime: Runtime, arguments: argparse.Namespace) -> int:
+    raise rebuild.NotRebuildable("not today")
+
+
+COUNT = Command("count", "counts", count, lambda parser: parser.add_argument("--to", type=int))
+
+
+def run(*words: str, commands: tuple[Command, ...]) -> object:
+    with pytest.raises(SystemExit) as ended:
+        cli.main_for(Service("small"), migrations_folder=Path(), commands=commands)(words)  # type: ignore[call-arg]
+    return ended.value.code
+
+
+def test_a_service_has_commands_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("count", "--to", "7", commands=(COUNT,)) == 3
+    assert capsys.readouterr().out == "small 7\n"
+
+
+def test_a_refusal_is_said_and_has_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("rebuild", commands=(Command("rebuild", "again", refuse),)) == REFUSED
+    assert capsys.readouterr().err == "oms-small: not today\n"
+
+
+@pytest.mark.parametrize("nice", [0, 7])
+def test_a_process_steps_back_as_far_as_it_is_told(nice: int) -> None:
+    environment = os.environ | {"OMS_NICE": str(nice)}
+    done = subprocess.run(
+        [sys.executable, "-c", STEPS_BACK], env=environment, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) == os.nice(0) + nice
