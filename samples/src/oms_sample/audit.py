@@ -11,7 +11,7 @@ from oms_sample.client import Door
 from oms_sample.journal import Journal
 from oms_sample.progress import UNPAID, is_explained
 
-SERVICES_WITH_LETTERS = ("catalog", "inventory", "orders", "fulfilment", "logistics")
+SERVICES_WITH_LETTERS = ("catalog", "inventory", "orders", "fulfilment", "logistics", "settlement", "analytics")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +60,20 @@ class Verdict:
         )
 
 
-async def inspect(door: Door) -> Findings:
-    """Ask the system. Raises Refused and Unavailable."""
+async def all_orders(door: Door) -> list[OrderSeen]:
+    """Ask the orders service for all of them. Raises Refused and Unavailable."""
     codes: defaultdict[str, set[str]] = defaultdict(set)
     async for hold in door.pages("/v1/holds", state="OPEN"):
         codes[hold["order_id"]].add(hold["code"])
-    orders = [
+    return [
         OrderSeen(order["order_id"], order["state"], tuple(sorted(codes[order["order_id"]])))
         async for order in door.pages("/v1/orders")
     ]
+
+
+async def inspect(door: Door) -> Findings:
+    """Ask the system. Raises Refused and Unavailable."""
+    orders = await all_orders(door)
     books = await door.get("/v1/reconciliation")
     differences = [
         f"{one['kind']} {one['sku']} {one['node'] or ''}: balance {one['balance']}, explained {one['explained']}"

@@ -87,6 +87,15 @@ class Door:
         """Post a document that is JSON already. Raises Refused or Unavailable."""
         return (await self._send("POST", path, content=body)).json()
 
+    async def find(self, path: str, **params: Param) -> Json | None:
+        """The JSON of a resource, None where there is none. Raises Refused or Unavailable."""
+        response = await self._send("GET", path, params, may_be_missing=True)
+        return response.json() if response.is_success else None
+
+    async def upload(self, path: str, data: bytes, content_type: str, **params: Param) -> Json:
+        """Post a file. Raises Refused or Unavailable."""
+        return (await self._send("POST", path, params, data, content_type)).json()
+
     async def post_intake(self, path: str, items: Sequence[BaseModel]) -> Answers:
         """Post what a channel, warehouse or carrier says, in batches. Raises Refused or Unavailable."""
         answers = Answers()
@@ -110,10 +119,17 @@ class Door:
                 return
 
     async def _send(
-        self, method: str, path: str, params: Mapping[str, Param] | None = None, content: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Param] | None = None,
+        content: bytes | None = None,
+        content_type: str = "application/json",
+        *,
+        may_be_missing: bool = False,
     ) -> httpx.Response:
         query = {name: value for name, value in (params or {}).items() if value is not None}
-        headers = {"content-type": "application/json"} if content is not None else {}
+        headers = {"content-type": content_type} if content is not None else {}
         give_up_at = time.monotonic() + self._patience_s
         pause = 0.1
         while True:
@@ -122,7 +138,8 @@ class Door:
             except httpx.TransportError as error:
                 said, again_in = repr(error), pause
             else:
-                if response.is_success or _all_items_answered(response):
+                missing = may_be_missing and response.status_code == 404
+                if response.is_success or missing or _all_items_answered(response):
                     return response
                 said, again_in = f"{response.status_code} {response.text[:500]}", _again_in(response, pause)
                 if response.status_code not in _AGAIN:
@@ -149,8 +166,8 @@ class Doors:
     def __init__(self, endpoints: Endpoints, patience_s: float = PATIENCE_S) -> None:
         self._patience_s = patience_s
         self._stack = AsyncExitStack()
-        self.channel, self.warehouse, self.carrier, self.operator = (
-            self._door(endpoints, role) for role in ("channel", "warehouse", "carrier", "operator")
+        self.channel, self.warehouse, self.carrier, self.operator, self.finance = (
+            self._door(endpoints, role) for role in ("channel", "warehouse", "carrier", "operator", "finance")
         )
 
     async def __aenter__(self) -> Self:

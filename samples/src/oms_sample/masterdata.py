@@ -36,6 +36,14 @@ async def load(operator: Door, survey: Survey, world: World) -> list[Item]:
             for sku, price in sorted(survey.prices.items())
         ),
     )
+    await _import(
+        operator,
+        "/v1/costs:batch",
+        (
+            {"sku": sku, "currency": CURRENCY, "amount_minor": world.cost(sku, price), "valid_from": VALID_FROM}
+            for sku, price in sorted(survey.prices.items())
+        ),
+    )
     await load_nodes(operator, NODES)
     await load_carriers(operator)
     return later

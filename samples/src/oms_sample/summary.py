@@ -9,7 +9,9 @@ from rich.table import Table
 
 from oms_sample.audit import Verdict
 from oms_sample.hops import Spread, Tape
+from oms_sample.planted import WRITTEN_OFF
 from oms_sample.play import Played
+from oms_sample.settling import Settled
 
 SHOWN = 10
 """Cases listed of each kind; the JSON has all of them."""
@@ -43,11 +45,13 @@ class Summary:
     costs: Costs
     stock: Mapping[str, Any]
     """Totals by layer, as inventory sums them up."""
+    settled: Settled | None = None
+    """What came of the statements; None where none were written."""
 
     @property
     def sound(self) -> bool:
-        """Every invariant holds and everything that was accepted is accounted for."""
-        return self.verdict.sound and not self.played.stalled
+        """Every invariant holds and everything that was accepted is accounted for, to the cent."""
+        return self.verdict.sound and not self.played.stalled and (self.settled is None or self.settled.sound)
 
     @property
     def orders_per_s(self) -> float:
@@ -92,11 +96,31 @@ class Summary:
             },
             "cpu_us_per_order": self.cpu_us_per_order,
             "rss_mb": dict(self.costs.rss_mb),
+            "settlement": None if self.settled is None else _settlement_json(self.settled),
             "left_out": dict(played.survey.left_out),
             "noted": dict(played.survey.noted),
             "happened": dict(played.journal.happened),
             "synthesised": played.world.said(),
         }
+
+
+def _settlement_json(settled: Settled) -> dict[str, Any]:
+    return {
+        "took_s": round(settled.took_s, 1),
+        "shops": [asdict(wallet) for wallet in settled.wallets],
+        "planted": {
+            kind: {"planted": one.planted, "found": one.found, "cleared": len(one.cleared), "reasons": one.reasons}
+            for kind, one in settled.kinds.items()
+        },
+        "planted_errors_cleared": len(settled.cleared),
+        "cases": {
+            "cleared": settled.cleared,
+            "refused": settled.refused,
+            "unplanted": settled.unplanted,
+            "unbalanced": settled.unbalanced,
+        },
+        "profit_by_shop": settled.profit,
+    }
 
 
 def show(summary: Summary, console: Console) -> None:
@@ -115,6 +139,8 @@ def show(summary: Summary, console: Console) -> None:
     console.print("[bold]Made up[/], because the book has none of it:")
     for said in played.world.said():
         console.print(f"  - {said}")
+    if summary.settled is not None:
+        _money(console, summary.settled)
     console.rule("[bold]Invariants")
     console.print(_invariants(summary))
     _cases(console, "not accepted by the gateway", played.journal.rejected)
@@ -124,12 +150,72 @@ def show(summary: Summary, console: Console) -> None:
     _cases(console, "doubled", verdict.doubled)
     _cases(console, "oversold", verdict.oversold)
     _cases(console, "ledger difference", verdict.differences)
+    if summary.settled is not None:
+        _cases(console, "planted error taken for settled", summary.settled.cleared)
+        _cases(console, "statement refused", summary.settled.refused)
+        _cases(console, "difference nobody planted", summary.settled.unplanted)
+        _cases(console, "books", summary.settled.unbalanced)
     _cases(console, "parcel no carrier was told of", played.dock.unannounced())
     seconds = played.ended_at - played.began_at
     console.print(
         f"{verdict.accepted:,} orders accepted, {summary.orders_per_s:,.1f} orders/s over {seconds:.1f} s "
         "from the first post to the last change."
     )
+
+
+def _money(console: Console, settled: Settled) -> None:
+    console.rule("[bold]Did every cent come?")
+    console.print(_wallets(settled))
+    console.print(_planted(settled))
+    if settled.profit:
+        console.print(_profit(settled))
+    cleared = len(settled.cleared)
+    console.print(f"Planted errors cleared: {f'[red]{cleared}' if cleared else '[green]0'}")
+
+
+def _wallets(settled: Settled) -> Table:
+    table = Table("shop", "statement", "lines", "expected", "matched", "written off", "not due", "different, by reason")
+    table.title, table.title_justify = "Money by shop", "left"
+    for column in table.columns[2:7]:
+        column.justify = "right"
+    for wallet in settled.wallets:
+        reasons = ", ".join(f"{reason} {_pounds(amount)}" for reason, amount in wallet.different.items())
+        sums = (wallet.expected_minor, wallet.matched_minor, wallet.written_off_minor, wallet.not_due_minor)
+        table.add_row(wallet.shop, wallet.format, f"{wallet.lines:,}", *map(_pounds, sums), reasons)
+    return table
+
+
+def _planted(settled: Settled) -> Table:
+    table = Table("planted", "times", "found", "cleared", "called", title="Planted in the statements")
+    table.title_justify = "left"
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for name, kind in sorted(settled.kinds.items()):
+        cleared = f"[red]{len(kind.cleared)}" if kind.cleared else "[green]0"
+        called = ", ".join(f"{reason} {count}" for reason, count in kind.reasons.most_common())
+        said = f"{called} (written off by rule)" if name == WRITTEN_OFF else called
+        table.add_row(name, str(kind.planted), str(kind.found), cleared, said)
+    return table
+
+
+def _profit(settled: Settled) -> Table:
+    table = Table("shop", "orders", "goods", "fees", "freight", "cost of goods", "returns", "profit", "settled")
+    table.title, table.title_justify = "Profit by shop, as far as statements have settled it", "left"
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in settled.profit:
+        fees = row["commission_minor"] + row["payment_fee_minor"]
+        sums = (row["goods_minor"], fees, row["freight_minor"], row["cost_of_goods_minor"], row["returns_minor"])
+        share = row["settled_share"]
+        settled_share = "" if share is None else f"{100 * share:.1f} %"
+        table.add_row(
+            row["shop"], f"{row['orders']:,}", *map(_pounds, sums), _pounds(row["profit_minor"]), settled_share
+        )
+    return table
+
+
+def _pounds(minor: int) -> str:
+    return f"{'-' if minor < 0 else ''}{abs(minor) // 100:,}.{abs(minor) % 100:02d}"
 
 
 def _orders(verdict: Verdict) -> Table:
@@ -188,9 +274,22 @@ def _invariants(summary: Summary) -> Table:
         ("no record was set aside as a dead letter", verdict.dead_letters),
     ):
         table.add_row(rule, f"[red]{len(cases):,}" if cases else "[green]0")
+    for rule, against in _money_invariants(summary.settled):
+        table.add_row(rule, f"[red]{len(against):,}" if against else "[green]0")
     if summary.played.stalled:
         table.add_row("the play came to its end", "[red]stalled")
     return table
+
+
+def _money_invariants(settled: Settled | None) -> Sequence[tuple[str, Sequence[str]]]:
+    if settled is None:
+        return ()
+    return (
+        ("no planted error counts as settled", settled.cleared),
+        ("every statement was taken", settled.refused),
+        ("no money differs but where a difference was planted", settled.unplanted),
+        ("the books balance", settled.unbalanced),
+    )
 
 
 def _cases(console: Console, what: str, cases: Sequence[str]) -> None:

@@ -148,7 +148,7 @@ class World:
         return [
             f"seed {self.seed}",
             "addresses (town and postcode by country, receiver tokens), delivery tiers",
-            "weights and dimensions of all SKUs",
+            "weights and dimensions of all SKUs, and what they cost (35 to 65 % of the price)",
             f"{len(NODES)} warehouses ({', '.join(node.code for node in NODES)}), their opening stock; 4 carriers",
             *self.shares.said(),
         ]
@@ -162,6 +162,10 @@ class World:
             between(40, 300, "width", sku),
             between(10, 200, "height", sku),
         )
+
+    def cost(self, sku: str, price_minor: int) -> int:
+        """What one piece of a SKU costs: 35 to 65 % of its price."""
+        return ceil(price_minor * self.dice.between(35, 65, "cost", sku) / 100)
 
     def is_mapped_late(self, country: str, listing: str) -> bool:
         return self.dice.happens(self.shares.unmapped, "unmapped", country, listing)

@@ -155,7 +155,7 @@ def test_a_changed_byte_in_an_amount_is_detected(gross: int, fee: int, name: str
         ("charge", "goods"),
         ("refund", "refund"),
         ("dispute", "adjustment"),
-        ("fee", "subscription"),
+        ("fee", "payment_fee"),
         ("payout", "payout"),
         ("something_new", "other"),
     ],
@@ -163,6 +163,11 @@ def test_a_changed_byte_in_an_amount_is_detected(gross: int, fee: int, name: str
 def test_the_category_tells_what_an_amount_is_for(category: str, component: str) -> None:
     lines, _ = all_of(written([transaction(1, -500, 0, reporting_category=category)]))
     assert [(line.component, line.amount_minor) for line in lines] == [(component, -500)]
+
+
+def test_a_fee_without_an_order_is_for_the_service() -> None:
+    row = transaction(1, -500, 0, reporting_category="fee") | {"payment_metadata[order_no]": ""}
+    assert [line.component for line in all_of(written([row]))[0]] == ["subscription"]
 
 
 def test_a_fee_given_back_is_another_component() -> None:

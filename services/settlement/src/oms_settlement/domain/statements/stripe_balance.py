@@ -33,7 +33,6 @@ _COMPONENTS = {
     "dispute": "adjustment",
     "dispute_reversal": "adjustment",
     "other_adjustment": "adjustment",
-    "fee": "subscription",
     "payout": "payout",
     "payout_reversal": "payout",
     "topup": "payout",
@@ -161,10 +160,17 @@ def _require_footed(gross: Sequence[int], fees: Sequence[int], net: Sequence[int
             )
 
 
+def _component(category: str, order_no: str) -> str:
+    """What the gross amount of a row is for: a fee is for the order that it names, or for the service as such."""
+    if category == "fee":
+        return "payment_fee" if order_no else "subscription"
+    return _COMPONENTS.get(category, "other")
+
+
 def _lines(rows: Iterable[_Read]) -> Iterator[StatementLine]:
     for number, native_id, order_no, category, gross, fee, at, label in rows:
         if gross or not fee:
-            component = _COMPONENTS.get(category, "other")
+            component = _component(category, order_no)
             yield StatementLine(number, native_id, order_no, component, gross, at, label)
         if fee:
             component = "payment_fee" if fee > 0 else "payment_fee_refund"
