@@ -1,5 +1,8 @@
 """Table of contents of the settlement service."""
 
+from oms_events.contracts.fulfilment import ShipmentDispatched
+from oms_events.contracts.intake import StatementReceived
+from oms_events.contracts.orders import OrderCancelled, OrderLinesCancelled, OrderPaid, OrderPlaced
 from oms_events.contracts.settlement import (
     AccrualPosted,
     DifferenceAttributed,
@@ -11,11 +14,25 @@ from oms_events.contracts.settlement import (
     StatementRefused,
     WriteOffPosted,
 )
-from oms_events.runtime.service import Service
+from oms_events.runtime.service import Service, every, on, step_by_step
+from oms_settlement.app.accruals import on_order_news
+from oms_settlement.app.ageing import adopt_orphans, call_overdue
+from oms_settlement.app.gauges import measure
+from oms_settlement.app.imports import import_statements, on_statement_received
 from oms_settlement.entrypoints.api import router
 
 service = Service(
     "settlement",
+    consumes=[
+        on(OrderPlaced, on_order_news),
+        on(OrderPaid, on_order_news),
+        on(OrderLinesCancelled, on_order_news),
+        on(OrderCancelled, on_order_news),
+        on(ShipmentDispatched, on_order_news),
+        on(StatementReceived, on_statement_received),
+    ],
+    jobs=[every(10.0, call_overdue), every(15.0, adopt_orphans), every(15.0, measure)],
+    long_jobs=[step_by_step(0.5, import_statements)],
     produces=[
         RateCardSet,
         AccrualPosted,

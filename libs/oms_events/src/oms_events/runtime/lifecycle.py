@@ -67,7 +67,13 @@ class Runtime:
         # consumer and the timed work take turns, or they would meet in deadlocks.
         turn = asyncio.Lock()
         self.sweeper = Sweeper(
-            service, lane=self._lane(), publisher=self.publisher, settings=settings, turn=turn, clock=clock
+            service,
+            lane=self._lane(),
+            long_lanes={job.name: self._lane() for job in service.long_jobs},
+            publisher=self.publisher,
+            settings=settings,
+            turn=turn,
+            clock=clock,
         )
         self._source = source or KafkaSource(
             settings, group=service.group, topics=[topic.name for topic in service.topics()]

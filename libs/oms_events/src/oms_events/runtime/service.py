@@ -11,6 +11,7 @@ service = Service(
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +29,9 @@ E = TypeVar("E", bound=Event)
 Handler = Callable[[Batch[Any], Work], Awaitable[None]]
 DeadlineHandler = Callable[[Sequence[Deadline], Work], Awaitable[None]]
 Job = Callable[[Work], Awaitable[None]]
+Begin = Callable[[], AbstractAsyncContextManager[Work]]
+"""Begins a transaction."""
+LongJob = Callable[[Begin], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,16 @@ class Periodic:
     run: Job
 
 
+@dataclass(frozen=True, slots=True)
+class Stepwise:
+    """Long work in as many transactions as it takes, by one process at a time. Between them others take their turns,
+    so each must find out anew where the work stands: the process may have died after any."""
+
+    name: str
+    interval_s: float
+    run: LongJob
+
+
 def on(
     event: type[E], handle: Callable[[Batch[E], Work], Awaitable[None]], *, projection: bool = False
 ) -> Subscription:
@@ -74,6 +88,11 @@ def every(interval_s: float, run: Job) -> Periodic:
     return Periodic(run.__name__, interval_s, run)
 
 
+def step_by_step(interval_s: float, run: LongJob) -> Stepwise:
+    """Look every so many seconds whether there is long work, and do it in transactions of its own."""
+    return Stepwise(run.__name__, interval_s, run)
+
+
 @dataclass(frozen=True)
 class Service:
     """A service's table of contents. Raises ValueError when two handlers claim one event or deadline."""
@@ -82,6 +101,7 @@ class Service:
     consumes: Sequence[Subscription] = ()
     deadlines: Sequence[Wait] = ()
     jobs: Sequence[Periodic] = ()
+    long_jobs: Sequence[Stepwise] = ()
     produces: Sequence[type[Event]] = ()
     api: "Callable[[Runtime], APIRouter] | None" = None
     purpose: str = field(default="flow")

@@ -1,8 +1,8 @@
 """The sweeper: fires deadlines, runs periodic jobs and keeps the messaging tables small."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -15,7 +15,7 @@ from oms_events.runtime.deadlines import Deadline
 from oms_events.runtime.logs import kind_of, places_of
 from oms_events.runtime.outbox import Publisher
 from oms_events.runtime.retry import backoff, is_transient
-from oms_events.runtime.service import Periodic, Service
+from oms_events.runtime.service import Periodic, Service, Stepwise
 from oms_events.runtime.settings import Settings
 from oms_events.runtime.telemetry import RETRIES
 from oms_events.runtime.transaction import transaction
@@ -28,6 +28,13 @@ _PUT_OFF = timedelta(minutes=5)
 """How long a deadline waits whose handler fails for a reason that does not pass by itself."""
 _PURGE_INTERVAL_S = 600.0
 _ONE_AT_A_TIME = text("select pg_try_advisory_xact_lock(hashtext(:name))")
+# Of the session, not of the transaction: between two steps nobody else may begin the same work.
+_MINE = text("select pg_try_advisory_lock(hashtext(:name))")
+_NOBODYS = text("select pg_advisory_unlock_all()")
+
+
+class _Busy(Exception):
+    """Another process is at it."""
 
 
 class Sweeper:
@@ -38,6 +45,7 @@ class Sweeper:
         service: Service,
         *,
         lane: Lane,
+        long_lanes: Mapping[str, Lane],
         publisher: Publisher,
         settings: Settings,
         turn: asyncio.Lock,
@@ -46,6 +54,7 @@ class Sweeper:
         self._service = service
         self._handlers = {wait.kind: wait.handle for wait in service.deadlines}
         self._lane = lane
+        self._long_lanes = long_lanes
         self._publisher = publisher
         self._settings = settings
         self._clock = clock
@@ -58,6 +67,10 @@ class Sweeper:
                 tasks.create_task(self._repeat(self._settings.deadline_interval_s, self.fire_due))
             for job in self._service.jobs:
                 tasks.create_task(self._repeat(job.interval_s, lambda job=job: self.run_job(job)))  # type: ignore[misc]
+            for long in self._service.long_jobs:
+                # Without taking turns: it would keep the consumer waiting for as long as a step takes.
+                step = lambda long=long: self.run_long_job(long)  # noqa: E731
+                tasks.create_task(self._repeat(long.interval_s, step, in_turn=False))
             tasks.create_task(self._repeat(_PURGE_INTERVAL_S, self._purge))
 
     async def fire_due(self) -> list[str]:
@@ -119,14 +132,35 @@ class Sweeper:
             if (await work.connection.execute(_ONE_AT_A_TIME, {"name": job.name})).scalar_one():
                 await job.run(work)
 
-    def _transaction(self) -> AbstractAsyncContextManager[Work]:
-        return transaction(self._lane.begin, self._publisher, source=self._service.source, now=self._clock())
+    async def run_long_job(self, job: Stepwise) -> None:
+        """Run a stepwise job until it finds nothing to do, unless another process is at it."""
+        lane = self._long_lanes[job.name]
 
-    async def _repeat(self, interval_s: float, step: Callable[[], Awaitable[object]]) -> None:
+        @asynccontextmanager
+        async def begin() -> AsyncIterator[Work]:
+            async with self._transaction(lane) as work:
+                # Asked anew each time: a connection that broke took its lock along.
+                if not (await work.connection.execute(_MINE, {"name": job.name})).scalar_one():
+                    raise _Busy
+                yield work
+
+        try:
+            await job.run(begin)
+        except _Busy:
+            return
+        finally:
+            async with lane.begin() as connection:
+                await connection.execute(_NOBODYS)
+
+    def _transaction(self, lane: Lane | None = None) -> AbstractAsyncContextManager[Work]:
+        begin = (lane or self._lane).begin
+        return transaction(begin, self._publisher, source=self._service.source, now=self._clock())
+
+    async def _repeat(self, interval_s: float, step: Callable[[], Awaitable[object]], *, in_turn: bool = True) -> None:
         waits = backoff()
         while True:
             try:
-                async with self._turn:
+                async with self._turn if in_turn else nullcontext():
                     await step()
                 waits, pause = backoff(), interval_s
             except Exception as error:  # noqa: BLE001 - a failing job must not stop the others

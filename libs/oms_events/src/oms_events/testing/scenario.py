@@ -113,9 +113,11 @@ class Scenario:
         return await self.published()
 
     async def run_jobs(self) -> list[Event]:
-        """Run every periodic job once."""
+        """Run every job once, long ones to their end."""
         for job in self.service.jobs:
             await self.runtime.sweeper.run_job(job)
+        for long in self.service.long_jobs:
+            await self.runtime.sweeper.run_long_job(long)
         return await self.published()
 
     async def published(self) -> list[Event]:

@@ -89,6 +89,7 @@ _EXPECTATIONS = text(
       join accounts account using (account)
       cross join lateral json_each(o.components) part
       left join differences difference on difference.order_id = o.order_id and difference.component = part.key
+                                     and difference.reason <> 'FX_SETTLEMENT'
      where o.order_id = :order_id order by part.key
     """
 )
@@ -105,9 +106,9 @@ _OPEN = text(
     """
     select account, currency, component, reason, count(*) as differences, sum(expected_minor)::bigint as expected_minor,
            sum(settled_minor)::bigint as settled_minor,
-           sum(settled_minor - expected_minor)::bigint as difference_minor
-      from differences where state = 'open'
-     group by account, currency, component, reason order by account, currency, reason, component
+           sum(settled_minor - expected_minor)::bigint as difference_minor, state = 'open' as open
+      from differences where state = 'open' or (state = 'resolved' and closed_by <> 'system')
+     group by account, currency, component, reason, state order by account, currency, reason, component
     """
 )
 _STATEMENT_COUNTS = text(
@@ -146,6 +147,12 @@ _ACCOUNTS = text(
     """
     select account, channel, shop, cast(profile as text) as profile, currency, updated_at
       from accounts where account > :after order by account limit :limit
+    """
+)
+_CLEAR_RATES = text(
+    """
+    select account, currency, sum(lines)::bigint as lines, sum(lines_cleared)::bigint as lines_cleared
+      from component_totals group by account, currency having sum(lines) > 0 order by account, currency
     """
 )
 _STATES = text("select state, count(*) as statements from statements group by state order by state")
@@ -237,6 +244,16 @@ async def rate_cards(connection: AsyncConnection, **asked: Any) -> list[Row]:  #
 async def accounts(connection: AsyncConnection, after: str, limit: int) -> list[Row]:
     """A page of accounts."""
     return await _rows(connection, _ACCOUNTS, {"after": after, "limit": limit})
+
+
+async def clear_rates(connection: AsyncConnection) -> list[Row]:
+    """Lines and lines explained, by account."""
+    return await _rows(connection, _CLEAR_RATES, {})
+
+
+async def open_reasons(connection: AsyncConnection) -> list[Row]:
+    """Open differences by reason."""
+    return await _rows(connection, _REASONS, {})
 
 
 async def summary(connection: AsyncConnection) -> dict[str, list[Row]]:

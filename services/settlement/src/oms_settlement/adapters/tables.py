@@ -166,6 +166,7 @@ statements = Table(
     _counted("lines_in_conflict"),
     _counted("groups"),
     _counted("groups_done"),
+    _counted("conflicts_done"),
     _counted("lines_done"),
     _counted("lines_cleared"),
     Column("code", Text),
@@ -230,6 +231,7 @@ differences = Table(
     _text("reason"),
     _minor("expected_minor"),
     _minor("settled_minor"),
+    _counted("lines"),
     _text("detail"),
     # open, written_off, resolved
     _text("state"),

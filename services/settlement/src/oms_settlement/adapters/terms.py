@@ -44,6 +44,7 @@ _ADD_CARD = text(
     """
 )
 _PROFILES = text("select account, cast(profile as text) as profile from accounts where profile is not null")
+_WITH_CURRENCY = text("select account from accounts where currency is not null")
 _SAVE_PROFILE = text(
     """
     insert into accounts (account, channel, shop, profile, currency)
@@ -84,6 +85,8 @@ class Terms:
 
     cards: Mapping[tuple[str, str, str, str], Sequence[RateCard]]
     profiles: Mapping[str, ProfileDocument]
+    accounts: frozenset[str]
+    """Those that have a currency: a statement of theirs can be read."""
 
     def card(self, channel: str, shop: str, component: str, currency: str, at: datetime) -> RateCard | None:
         """The card in force: the shop's own, else its channel's. None: nothing is taken."""
@@ -136,7 +139,8 @@ async def _read(connection: AsyncConnection) -> Terms:
     profiles = {
         row.account: ProfileDocument.model_validate_json(row.profile) for row in await connection.execute(_PROFILES)
     }
-    return Terms(cards, profiles)
+    accounts = frozenset((await connection.execute(_WITH_CURRENCY)).scalars())
+    return Terms(cards, profiles, accounts)
 
 
 async def new_edition(connection: AsyncConnection) -> None:

@@ -53,3 +53,8 @@ BOOKED: Mapping[str, str] = {"payout": IN_TRANSIT, "subscription": OTHER_COST}
 def control_of(component: str) -> str:
     """The ledger account on which a component waits to be settled."""
     return CONTROLS.get(component, RECEIVABLE)
+
+
+def suspense_of(amount_minor: int) -> str:
+    """Where money waits of which nobody knows whose it is."""
+    return SUSPENSE_RECEIVED if amount_minor > 0 else SUSPENSE_PAID

@@ -8,17 +8,34 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 
-from oms_events.contracts.shared import Code
+from oms_events.contracts.shared import Code, Words
 from oms_events.runtime.http import Cursor, Limit, Page, read_cursor, write_cursor
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.problems import not_found
 from oms_settlement.adapters import queries
+from oms_settlement.adapters.documents import Document
+from oms_settlement.app import decisions
+from oms_settlement.entrypoints.actor import Actor
 from oms_settlement.entrypoints.views import DifferenceDetail, DifferenceState, DifferenceView
 
 _EXPORT_PAGE = 2000
 _COLUMNS = tuple(DifferenceView.model_fields)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Reasoned(Document):
+    """Why somebody decides so."""
+
+    note: Annotated[Words, Field(max_length=500)] = ""
+
+
+class ReasonedInWords(Document):
+    """Why somebody decides so, in words that others will read."""
+
+    note: Annotated[Words, Field(min_length=1, max_length=500)]
+
 
 Reason = Annotated[Code | None, Query()]
 Channel = Annotated[Code | None, Query()]
@@ -76,6 +93,29 @@ def router(runtime: Runtime) -> APIRouter:
         if row is None:
             raise not_found(f"difference {difference_id}")
         return DifferenceDetail.model_validate(row)
+
+    @router.post("/v1/differences/{difference_id}:write-off")
+    async def write_off_difference(difference_id: UUID, actor: Actor, reasoned: Reasoned) -> DifferenceDetail:
+        """Accept a difference as it is, within the limits of the caller's role; beyond one the answer names it."""
+        async with runtime.transaction() as work:
+            await decisions.write_off(work, difference_id, role=actor.role, by=actor.name, note=reasoned.note)
+        return await show_difference(difference_id)
+
+    @router.post("/v1/differences/{difference_id}:undo-write-off")
+    async def undo_write_off(difference_id: UUID, actor: Actor, reasoned: Reasoned) -> DifferenceDetail:
+        """Open a written-off difference again. Its entry is reversed by another, never removed."""
+        actor.require("operator", "finance")
+        async with runtime.transaction() as work:
+            await decisions.undo_write_off(work, difference_id, by=actor.name, note=reasoned.note)
+        return await show_difference(difference_id)
+
+    @router.post("/v1/differences/{difference_id}:resolve")
+    async def resolve_difference(difference_id: UUID, actor: Actor, reasoned: ReasonedInWords) -> DifferenceDetail:
+        """Close a difference that was settled elsewhere. The books stay as they are."""
+        actor.require("operator", "finance")
+        async with runtime.transaction() as work:
+            await decisions.resolve(work, difference_id, by=actor.name, note=reasoned.note)
+        return await show_difference(difference_id)
 
     return router
 

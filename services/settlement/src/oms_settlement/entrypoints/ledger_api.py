@@ -10,14 +10,19 @@ from oms_events.contracts.settlement import Account
 from oms_events.runtime.http import Cursor, Limit, Page, read_cursor, write_cursor
 from oms_events.runtime.lifecycle import Runtime
 from oms_settlement.adapters import queries
+from oms_settlement.app.verification import verify
 from oms_settlement.domain.chart import NAMES
 from oms_settlement.entrypoints.views import (
     CurrencyTotal,
+    FaultView,
     JournalEntryView,
     PostingView,
     TrialBalance,
     TrialBalanceRow,
+    VerificationView,
 )
+
+_FAULTS_SHOWN = 100
 
 
 def router(runtime: Runtime) -> APIRouter:
@@ -53,6 +58,15 @@ def router(runtime: Runtime) -> APIRouter:
         async with runtime.connection() as connection:
             rows = await queries.balances(connection, account)
         return _trial_balance(rows)
+
+    @router.get("/v1/ledger/verification")
+    async def verify_ledger() -> VerificationView:
+        """Compute every chain and every balance anew. Takes a second per some ten thousand entries."""
+        async with runtime.connection() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+            found = await verify(connection)
+        faults = [FaultView(**fault._asdict()) for fault in found.faults[:_FAULTS_SHOWN]]
+        return VerificationView(sound=not found.faults, chains=found.chains, entries=found.entries, faults=faults)
 
     return router
 

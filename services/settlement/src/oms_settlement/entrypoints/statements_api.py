@@ -105,7 +105,7 @@ def _bounded(number: int) -> int:
 
 
 def _expectation(row: dict[str, Any]) -> ExpectationView:
-    open_minor = row["expected_minor"] - row["settled_minor"] - row["written_off_minor"]
+    open_minor = row["expected_minor"] + row["written_off_minor"] - row["settled_minor"]
     return ExpectationView(**row, open_minor=open_minor, state=_state(row, open_minor))
 
 
@@ -145,7 +145,7 @@ def _account(totals: list[dict[str, Any]], gaps: list[dict[str, Any]], statement
         clear_rate_lines=_share(sums["lines_cleared"], sums["lines"]),
         clear_rate_value=_share(sums["value_cleared_minor"], sums["value_minor"]),
         components=components,
-        differences=_reasons(gaps),
+        differences=_reasons([gap for gap in gaps if gap["open"]]),
         statements=statements,
     )
 

@@ -113,7 +113,8 @@ class DifferenceDetail(DifferenceView):
 
 
 class ExpectationView(BaseModel):
-    """One component of an order: expected, settled, written off, and what is open.
+    """One component of an order: expected, settled, the part of settled less expected that was written off, and what
+    is still open.
 
     `open`: nothing came yet. `overdue`: nothing came in time. `matched`: to the cent. `different`: something else came.
     """
@@ -162,7 +163,7 @@ class ReasonTotal(BaseModel):
 
 
 class AccountOverview(BaseModel):
-    """One wallet: expected = matched + in difference + written off + not due.
+    """One wallet: what is expected is matched (or cleared by a write-off), or in a difference, or not due.
 
     Clear rates are shares of the statements' lines, and of their absolute value, that are explained: matched,
     written off as rounding, or booked; null before the first statement.
@@ -244,6 +245,24 @@ class TrialBalance(BaseModel):
     balanced: bool
     totals: list[CurrencyTotal]
     rows: list[TrialBalanceRow]
+
+
+class FaultView(BaseModel):
+    """What is wrong in the books. Entry 0 is about a whole chain."""
+
+    account: str
+    currency: str
+    entry_no: int
+    what: str
+
+
+class VerificationView(BaseModel):
+    """The books computed anew: hashes, numbers, balance of every entry, kept balances."""
+
+    sound: bool
+    chains: int
+    entries: int
+    faults: list[FaultView]
 
 
 class RateCardView(RateCardDocument):
