@@ -43,6 +43,8 @@ COLUMNS = (
     "promotion-id",
 )
 _LIKE = "2026-03-01 09:00:00 UTC"
+_MAX_KIND = 80
+"""Three of them and two slashes are a label."""
 _OTHER_CHANNELS = "non-amazon"
 """The marketplace of orders from elsewhere that Amazon ships."""
 _SHIPMENT = "FBA"
@@ -190,9 +192,9 @@ class AmazonV2:
         self._orders.take(order_nos, numbers)
         minor = self._amounts.minor(columns[14], numbers, "amount")
         moments = _moments(columns[17], numbers, "posted-date-time")
+        for place in (6, 12, 13):
+            cells.require_length(columns[place], numbers, COLUMNS[place], _MAX_KIND)
         kinds = list(map(_kind, columns[6], columns[12], columns[13]))
-        labels = [label for _, label in kinds]
-        cells.require_length(labels, numbers, "what the amount is called", cells.MAX_LABEL)
         self._lines += len(minor)
         self._total += sum(minor)
         return [
