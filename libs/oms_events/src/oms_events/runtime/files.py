@@ -1,7 +1,8 @@
 """Files named by their content: what is put in twice is there once, and what is there never changes.
 
 Events carry a file's SHA-256, never the file. The store is a folder that the processes share (`file:///path`) or a
-bucket (`s3://bucket/prefix`; keys and region as AWS's own tools take them from the environment). Uploads of a
+bucket (`s3://bucket/prefix`; keys, region and `AWS_ENDPOINT_URL` as AWS's own tools take them from the environment,
+and `AWS_ALLOW_HTTP=true` for a server of one's own without TLS). Uploads of a
 process that was killed stay under `incoming/` and are swept away a day later; in a bucket, a lifecycle rule should
 end unfinished multipart uploads too.
 
@@ -179,7 +180,8 @@ class FileStore:
 def _open(url: str) -> ObjectStore:
     if url.startswith("file://"):
         return from_url(url, mkdir=True)
-    options: dict[str, Any] = {"client_options": {"timeout": _TIMEOUT}}
+    client = {"timeout": _TIMEOUT, "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() == "true"}
+    options: dict[str, Any] = {"client_options": client}
     return from_url(url, **options)
 
 
