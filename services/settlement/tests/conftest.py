@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from oms_events.contracts.fulfilment import ShipmentDispatched
-from oms_events.contracts.intake import StatementFile, StatementReceived
+from oms_events.contracts.intake import StatementFile, StatementFormat, StatementReceived
 from oms_events.contracts.orders import OrderCancelled, OrderLine, OrderLinesCancelled, OrderPaid, OrderPlaced
 from oms_events.contracts.shared import Destination, LineQuantity
 from oms_events.registry import Event
@@ -154,14 +154,16 @@ class Desk:
             await incoming.keep()
         return hashlib.sha256(content).hexdigest()
 
-    async def received(self, statement: Statement | bytes, *, shop: str = "uk") -> StatementReceived:
+    async def received(
+        self, statement: Statement | bytes, *, shop: str = "uk", form: StatementFormat = "canonical"
+    ) -> StatementReceived:
         """The event that tells of a file in the store."""
         content = statement if isinstance(statement, bytes) else statement.text()
         whose = shop if isinstance(statement, bytes) else statement.shop
         file = StatementFile(
             channel="uci",
             shop=whose,
-            format="canonical",
+            format=form,
             file_sha256=await self.put(content),
             size_bytes=len(content),
             file_name="statement.csv",
@@ -170,9 +172,11 @@ class Desk:
         )
         return StatementReceived(account=f"uci/{whose}", statement=file)
 
-    async def hand_in(self, statement: Statement | bytes, *, shop: str = "uk") -> list[Event]:
+    async def hand_in(
+        self, statement: Statement | bytes, *, shop: str = "uk", form: StatementFormat = "canonical"
+    ) -> list[Event]:
         """Hand a statement in and import it; answers what the service published."""
-        events = await self.scenario.when(await self.received(statement, shop=shop))
+        events = await self.scenario.when(await self.received(statement, shop=shop, form=form))
         return events + await self.scenario.run_jobs()
 
     async def get(self, path: str, **query: object) -> dict:

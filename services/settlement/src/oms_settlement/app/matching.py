@@ -21,10 +21,15 @@ from oms_settlement.settings import settings
 
 
 class StatementRef(NamedTuple):
-    """Names a statement here and for others."""
+    """Names a statement here and for others. `undivided`: what a buyer paid comes as one amount, shipping included."""
 
     statement_no: int
     statement_id: UUID
+    undivided: bool = False
+
+
+_UNDIVIDED = frozenset({"stripe_balance"})
+"""Formats of payment providers, who know payments and no shipping."""
 
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -48,20 +53,22 @@ async def _match_groups(work: Work, statement: Statement) -> None:
     known = await orders.load(work.connection, {group.order_id for group in groups if group.order_id is not None})
     books = Books(work, await terms.terms(work.connection), known)
     cause = cause_of(statement, f"orders {first}")
+    told_by = StatementRef(statement.statement_no, statement.statement_id, statement.format in _UNDIVIDED)
     for group in groups:
         order = known.get(group.order_id) if group.order_id is not None else None
         if order is not None and order.name is not None and order.name.currency == statement.currency:
-            receive(books, order, StatementRef(statement.statement_no, statement.statement_id), group, cause)
+            receive(books, order, told_by, group, cause)
         else:
             _receive_orphan(books, statement, group, order, cause)
     await books.save(whole=False)
+    lines = sum(lines for group in groups for _, lines in group.sums.values())
     await statements.advance(
         work.connection,
         statement.statement_no,
         groups_done=last,
         conflicts_done=statement.conflicts_done,
-        lines=sum(lines for group in groups for _, lines in group.sums.values()),
-        cleared=books.cleared_lines,
+        lines=lines,
+        cleared=min(books.cleared_lines, lines),  # one that was divided counts for two
     )
 
 
@@ -69,7 +76,8 @@ def receive(books: Books, order: Order, statement: StatementRef, group: Group, m
     """Money of a known order: into the wallet, off what waits for it."""
     name, cause = named(order), Cause(meta, group.settled_at)
     postings: Postings = {}
-    for component, (amount, lines) in group.sums.items():
+    sums = reconciliation.divided(group.sums, order.standing("shipping")) if statement.undivided else group.sums
+    for component, (amount, lines) in sums.items():
         after = reconciliation.settle(order.standing(component), amount, lines, statement.statement_no)
         books.change(order, component, after, cause)
         _receive(postings, chart.control_of(component), component, amount)

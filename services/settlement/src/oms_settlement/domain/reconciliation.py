@@ -114,6 +114,19 @@ def settle(standing: Standing, amount_minor: int, lines: int, statement_no: int)
     )
 
 
+def divided(sums: Mapping[str, tuple[int, int]], shipping: Standing) -> dict[str, tuple[int, int]]:
+    """What a payment provider tells as one payment, as the order knows it: of what came as goods, as much is for the
+    shipping as is still expected of it, the rest for goods. Amount and number of lines by component.
+
+    What is short or over then shows in goods; together both parts are what came.
+    """
+    paid, lines = sums.get("goods", (0, 0))
+    part = min(max(-shipping.gap_minor, 0), max(paid, 0))
+    if not part or "shipping" in sums:
+        return dict(sums)
+    return {**sums, "goods": (paid - part, lines), "shipping": (part, 1)}
+
+
 def judge(component: str, standing: Standing, stage: Stage, *, overdue: bool = False) -> Finding | None:
     """Why a component is different; None when it is not, or when nothing came yet and nothing is overdue."""
     if standing.gap_minor == 0:
