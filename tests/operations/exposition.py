@@ -8,6 +8,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from oms_events.runtime import telemetry
 from oms_gateway import metrics as gateway_metrics
+from oms_orders.adapters import gauges as orders_gauges
 
 SCRAPED = frozenset({"job", "instance", "service"})
 """Labels that the scrape adds to every series, see `prometheus.yml`."""
@@ -19,10 +20,13 @@ OF_EVERY_PROCESS = {
 }
 
 
+_MODULES = (telemetry, gateway_metrics, orders_gauges)
+
+
 def exported() -> Mapping[str, frozenset[str]]:
     """Names as Prometheus sees them, and what each can be told apart by."""
     found = dict(OF_EVERY_PROCESS)
-    for metric in (*_metrics(telemetry), *_metrics(gateway_metrics)):
+    for metric in [metric for module in _MODULES for metric in _metrics(module)]:
         labels = SCRAPED | frozenset(metric._labelnames)
         if isinstance(metric, Counter):
             found[f"{metric._name}_total"] = labels

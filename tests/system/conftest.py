@@ -10,6 +10,7 @@ import pytest_asyncio
 from oms_catalog.service import service as catalog
 from oms_events.registry import topics
 from oms_events.runtime.service import Service
+from oms_events.runtime.tracing import OFF, Tracing
 from oms_events.testing.memory_broker import ROUGH, Manners, MemoryBroker
 from oms_fulfilment.service import service as fulfilment
 from oms_inventory.service import service as inventory
@@ -30,7 +31,12 @@ async def outside_of(migrated_database: Callable[[Service, Path], str]) -> Async
     """Starts a whole system and answers those outside it. The broker's seed is printed."""
     async with AsyncExitStack() as stack:
 
-        async def start(*, seed: int | None = None, manners: Manners = ROUGH) -> Outside:
+        async def start(
+            *,
+            seed: int | None = None,
+            manners: Manners = ROUGH,
+            tracing_of: Callable[[str], Tracing] = lambda _: OFF,
+        ) -> Outside:
             broker = MemoryBroker([topic.name for topic in topics()], seed=seed, manners=manners)
             print(f"memory broker with seed {broker.seed}")
             databases = [
@@ -38,7 +44,7 @@ async def outside_of(migrated_database: Callable[[Service, Path], str]) -> Async
                 await asyncio.to_thread(migrated_database, service, ROOT / "services" / service.name / "migrations")
                 for service in SERVICES
             ]
-            system = System(broker, zip(SERVICES, databases, strict=True))
+            system = System(broker, zip(SERVICES, databases, strict=True), tracing_of)
             return Outside(await stack.enter_async_context(system.running()))
 
         yield start

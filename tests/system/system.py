@@ -7,7 +7,7 @@ told to pass, and timed work is done when the test waits for calm: so nothing de
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -27,6 +27,7 @@ from oms_events.runtime.http import build_app
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.service import Service
 from oms_events.runtime.settings import Settings
+from oms_events.runtime.tracing import Tracing
 from oms_events.testing.memory_broker import MemoryBroker
 from oms_events.testing.scenario import START
 from oms_events.values import derived_text
@@ -40,14 +41,17 @@ _OUTBOX = text("select count(*) from outbox")
 class System:
     """Five services that talk to each other, and the doors through which the world talks to them."""
 
-    def __init__(self, broker: MemoryBroker, services: Iterable[tuple[Service, str]]) -> None:
+    def __init__(
+        self, broker: MemoryBroker, services: Iterable[tuple[Service, str]], tracing_of: Callable[[str], Tracing]
+    ) -> None:
         self.broker = broker
+        self._tracing_of = tracing_of
         self.now = START
         self._sink = broker.sink()
         self._runtimes = {service.name: self._runtime(service, url) for service, url in services}
+        self.doors = {name: httpx.ASGITransport(build_app(runtime)) for name, runtime in self._runtimes.items()}
         self._clients = {
-            name: httpx.AsyncClient(transport=httpx.ASGITransport(build_app(runtime)), base_url=f"http://{name}.test")
-            for name, runtime in self._runtimes.items()
+            name: httpx.AsyncClient(transport=door, base_url=f"http://{name}.test") for name, door in self.doors.items()
         }
 
     def _runtime(self, service: Service, url: str) -> Runtime:
@@ -61,7 +65,14 @@ class System:
             relay_age_s=0.1,
         )
         source = self.broker.source(service.group, [topic.name for topic in service.topics()])
-        return Runtime(service, settings, source=source, sink=self.broker.sink(), clock=lambda: self.now)
+        return Runtime(
+            service,
+            settings,
+            source=source,
+            sink=self.broker.sink(),
+            clock=lambda: self.now,
+            tracing=self._tracing_of(service.name),
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["System"]:
@@ -102,6 +113,10 @@ class System:
     async def command(self, service: str, method: str, path: str, body: object) -> Any:
         """What a service answers to a command."""
         return _content(await self._clients[service].request(method, path, json=body))
+
+    def runtime(self, service: str) -> Runtime:
+        """A service at work, to look into it or to break it."""
+        return self._runtimes[service]
 
     # --- time ---------------------------------------------------------------------------------------------------
 

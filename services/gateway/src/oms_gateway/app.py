@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.resources import files
-from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
@@ -11,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.routing import Route
 
 from oms_events.runtime import problems
+from oms_events.runtime.observed import ROUTE, Observed
 from oms_events.runtime.problems import Problem
 from oms_gateway import statements
 from oms_gateway.doors import DOORS
@@ -31,6 +31,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 def build_app(gateway: Gateway) -> FastAPI:
     """The application. Routes are Starlette's own: bodies are read raw, so FastAPI's layer would only cost time."""
     app = FastAPI(title="OMS gateway", openapi_url=None, docs_url=None, redoc_url=None)
+    app.add_middleware(Observed, service="gateway", tracing=gateway.tracing)
     problems.install(app)
     for door in DOORS:
         _add(app, door.path, _counting(door.name, partial(gateway.intake.take_one, door)), ["POST"])
@@ -38,12 +39,17 @@ def build_app(gateway: Gateway) -> FastAPI:
     _add(app, statements.PATH, _counting(statements.NAME, gateway.statements.take), ["POST"])
     for path, endpoint in _open_to_all(gateway).items():
         _add(app, path, endpoint, ["GET"])
-    _add(app, "/{path:path}", gateway.proxy.pass_on, _ALL_METHODS)
+    # The proxy names the row of its table once it has found it.
+    _add(app, "/{path:path}", gateway.proxy.pass_on, _ALL_METHODS, route="")
     return app
 
 
-def _add(app: FastAPI, path: str, endpoint: Any, methods: list[str]) -> None:  # noqa: ANN401 - as Starlette types it
-    app.router.routes.append(Route(path, endpoint, methods=methods))
+def _add(app: FastAPI, path: str, endpoint: Endpoint, methods: list[str], *, route: str | None = None) -> None:
+    async def known(request: Request) -> Response:
+        request.scope[ROUTE] = path if route is None else route
+        return await endpoint(request)
+
+    app.router.routes.append(Route(path, known, methods=methods))
 
 
 def _counting(door: str, endpoint: Endpoint) -> Endpoint:

@@ -14,7 +14,7 @@ import httpx
 import uvloop
 from pydantic import ValidationError
 
-from oms_events.runtime import telemetry
+from oms_events.runtime import logs
 from oms_gateway import keys
 from oms_gateway.gateway import serve
 from oms_gateway.settings import GatewaySettings
@@ -87,7 +87,7 @@ def _add_sign(sign_: argparse.ArgumentParser) -> None:
 
 def _serve(_: argparse.Namespace) -> None:
     settings = GatewaySettings()
-    telemetry.configure("gateway", level=settings.log_level, log_format=settings.log_format)
+    logs.configure("gateway", level=settings.log_level, log_format=settings.log_format)
     uvloop.run(serve(settings))
 
 

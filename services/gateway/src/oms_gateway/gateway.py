@@ -13,6 +13,7 @@ from oms_events.runtime.files import FileStore
 from oms_events.runtime.kafka import KafkaSink, require_topics
 from oms_events.runtime.lifecycle import HttpServer, stop_signal
 from oms_events.runtime.ports import RecordSink
+from oms_events.runtime.tracing import Tracing
 from oms_gateway.admission import Admission
 from oms_gateway.appender import Appender
 from oms_gateway.doors import EVENTS
@@ -46,8 +47,10 @@ class Gateway:
         sink: RecordSink | None = None,
         client: httpx.AsyncClient | None = None,
         clock: Callable[[], datetime] = _now,
+        tracing: Tracing | None = None,
     ) -> None:
         self.settings = settings
+        self.tracing = tracing or Tracing.from_environment("gateway", instance=settings.instance)
         self._sink = sink or KafkaSink(settings, client_id="oms-gateway")
         self._client = client or build_client()
         urls = settings.service_urls()
@@ -89,6 +92,7 @@ class Gateway:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._sink.stop()
             await self._client.aclose()
+            await self.tracing.close()
 
     async def _sweep_files(self) -> None:
         if self._files is None:

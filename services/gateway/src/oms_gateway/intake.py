@@ -10,6 +10,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from fastapi import Request, Response
+from opentelemetry.trace import Span
 from pydantic import BaseModel
 from pydantic_core import to_json
 
@@ -17,6 +18,7 @@ from oms_events.codec import Record, RecordTooLarge, encode
 from oms_events.envelope import EventMeta
 from oms_events.registry import MAX_RECORD_BYTES
 from oms_events.runtime.problems import FieldError, Problem
+from oms_events.runtime.tracing import write
 from oms_events.values import derived_text
 from oms_gateway.admission import BODY_LIMIT, Admission, path_of, require_role
 from oms_gateway.appender import Appender
@@ -25,6 +27,7 @@ from oms_gateway.doors import Door
 from oms_gateway.idempotency import ClaimedBodies
 from oms_gateway.keys import Key
 from oms_gateway.metrics import ITEMS
+from oms_gateway.traces import send_span, sending
 
 SOURCE = "/oms/gateway"
 BATCH_LIMIT = 500
@@ -74,6 +77,7 @@ class _Entry:
     event_id: str
     status_url: str
     record: Record
+    sent: Span | None
 
     def receipt(self) -> dict[str, object]:
         return {"id": self.id, "event_id": self.event_id, "status_url": self.status_url}
@@ -86,6 +90,9 @@ class _Circumstances:
     key: Key
     now: datetime
     traceparent: str | None
+    """What the caller sent, for what is not traced here."""
+    alone: bool
+    """That the request is about one document."""
 
 
 class Intake:
@@ -108,13 +115,14 @@ class Intake:
         claim, digest = _claim(request, key), hashlib.sha256(body).digest()
         self._require_agreement(claim, digest)
         try:
-            entry = _enter(door, parse(body), self._circumstances(request, key))
+            entry = _enter(door, parse(body), self._circumstances(request, key, alone=True))
         except Malformed as error:
             raise Problem(400, f"the body is not JSON: {error}", headers=headers) from None
         except Refused as error:
             ITEMS.labels(door.name, "rejected").inc()
             raise Problem(error.status, str(error), errors=error.errors, headers=headers) from None
-        await self._appender.append([entry.record])
+        with sending([entry.sent]):
+            await self._appender.append([entry.record])
         ITEMS.labels(door.name, "accepted").inc()
         if claim is not None:
             self._claims.remember(claim, digest)
@@ -129,10 +137,11 @@ class Intake:
         headers = self._admission.spend(key, len(items))
         claim, digest = _claim(request, key), hashlib.sha256(body).digest()
         self._require_agreement(claim, digest)
-        outcomes = await self._enter_all(door, items, self._circumstances(request, key))
+        outcomes = await self._enter_all(door, items, self._circumstances(request, key, alone=False))
         entries = [outcome for outcome in outcomes if isinstance(outcome, _Entry)]
         if entries:
-            await self._appender.append([entry.record for entry in entries])
+            with sending([entry.sent for entry in entries]):
+                await self._appender.append([entry.record for entry in entries])
             if claim is not None:
                 self._claims.remember(claim, digest)
         ITEMS.labels(door.name, "accepted").inc(len(entries))
@@ -154,8 +163,8 @@ class Intake:
                 outcomes.append(error)
         return outcomes
 
-    def _circumstances(self, request: Request, key: Key) -> _Circumstances:
-        return _Circumstances(key, self._clock(), traceparent_of(request))
+    def _circumstances(self, request: Request, key: Key, *, alone: bool) -> _Circumstances:
+        return _Circumstances(key, self._clock(), traceparent_of(request), alone)
 
     def _require_agreement(self, claim: tuple[str, str, str] | None, digest: bytes) -> None:
         if claim is not None and not self._claims.agrees(claim, digest):
@@ -171,15 +180,15 @@ def _enter(door: Door[Any], value: object, circumstances: _Circumstances) -> _En
     key = event.key()
     content = hashlib.sha256(to_json(part)).hexdigest()
     event_id = derived_text(event.type, key, content, at=door.at(part))
-    meta = EventMeta(
-        event_id, SOURCE, event.type, key, circumstances.now, event_id, traceparent=circumstances.traceparent
-    )
+    sent = send_span(event, event_id, alone=circumstances.alone)
+    traceparent = circumstances.traceparent if sent is None else write(sent.get_span_context())
+    meta = EventMeta(event_id, SOURCE, event.type, key, circumstances.now, event_id, traceparent=traceparent)
     try:
         record = encode(event, meta)
     except RecordTooLarge:
         detail = f"a document may have {MAX_RECORD_BYTES} bytes"
         raise Refused.because("body", "too_large", detail, status=413) from None
-    return _Entry(key, meta.correlationid, door.status_url(key), record)
+    return _Entry(key, meta.correlationid, door.status_url(key), record, sent)
 
 
 def _array(body: bytes) -> Sequence[object]:

@@ -3,13 +3,17 @@
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import httpx
 import structlog
 from fastapi import Request, Response
+from opentelemetry.trace import SpanKind, Status, StatusCode
 
+from oms_events.runtime.observed import ROUTE, current_request
 from oms_events.runtime.problems import Problem, not_found
+from oms_events.runtime.tracing import write
 from oms_gateway.admission import Admission, path_of, require_role
 from oms_gateway.keys import Key
 from oms_gateway.metrics import PROXIED
@@ -55,6 +59,7 @@ class Proxy:
     async def pass_on(self, request: Request) -> Response:
         """The owning service's answer. Raises Problem: 404 and 405 of our own, 503 for a service that is down."""
         route = _route_of(request)
+        request.scope[ROUTE] = route.path
         key, body = await self._admission.admit(request)
         require_role(key, route.allowed(request.method))
         quota = self._admission.spend(key, 1)
@@ -77,8 +82,9 @@ class Proxy:
     ) -> tuple[httpx.Response, bytes]:
         url = httpx.URL(self._urls[service]).copy_with(raw_path=target)
         try:
-            async with self._client.stream(method, url, headers=headers, content=body or None) as answer:
-                content = await _read(answer, service)
+            with _asking(service, method, headers) as sent:
+                async with self._client.stream(method, url, headers=sent, content=body or None) as answer:
+                    content = await _read(answer, service)
         except httpx.TransportError as error:
             PROXIED.labels(service, "unreachable").inc()
             log.warning("service unreachable", of=service, error=type(error).__name__)
@@ -118,6 +124,29 @@ class Proxy:
         if not isinstance(thing, dict) or not all(isinstance(thing.get(field), str) for field in scope.fields):
             raise not_found(path_of(request))
         return thing
+
+
+@contextmanager
+def _asking(service: str, method: str, headers: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
+    """A client span around what is asked of a service; answers the headers, with the span as parent of its own."""
+    request = current_request()
+    if request is None:
+        yield headers
+        return
+    span = request.tracing.start(
+        f"{method} {service}",
+        SpanKind.CLIENT,
+        parent=request.context(),
+        attributes={"http.request.method": method, "server.address": service, "peer.service": f"oms-{service}"},
+    )
+    try:
+        yield {**headers, "traceparent": write(span.get_span_context())}
+    except httpx.TransportError as error:
+        span.set_attribute("error.type", type(error).__name__)
+        span.set_status(Status(StatusCode.ERROR))
+        raise
+    finally:
+        span.end()
 
 
 def _route_of(request: Request) -> Route:

@@ -35,7 +35,8 @@ from oms_events.contracts.orders import (
     OrderPlaced,
     OrderReleased,
 )
-from oms_events.runtime.service import Service, at, every, on
+from oms_events.runtime.service import Service, at, every, gauge, on
+from oms_orders.adapters.gauges import OPEN_HOLDS, open_holds
 from oms_orders.app.book import UNPAID
 from oms_orders.app.handlers import on_listing_mapped, on_listing_unmapped, on_news, on_unpaid, place_mapped_orders
 from oms_orders.entrypoints.api import router
@@ -65,6 +66,7 @@ service = Service(
         on(ListingUnmapped, on_listing_unmapped, projection=True),
     ],
     deadlines=[at(UNPAID, on_unpaid)],
+    gauges=[gauge(OPEN_HOLDS, open_holds)],
     jobs=[every(1.0, place_mapped_orders)],
     produces=[
         OrderPlaced,

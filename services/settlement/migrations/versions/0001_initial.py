@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
-from oms_events.runtime.tables import create_messaging_v1, upgrade_messaging_v2
+from oms_events.runtime.tables import create_messaging_v1, upgrade_messaging_v2, upgrade_messaging_v3
 
 revision = "0001"
 down_revision = None
@@ -35,6 +35,7 @@ def _set_at(name: str) -> "sa.Column[object]":
 def upgrade() -> None:
     create_messaging_v1(op)
     upgrade_messaging_v2(op)
+    upgrade_messaging_v3(op)
     _create_terms()
     _create_orders()
     _create_statements()

@@ -13,7 +13,7 @@ from pathlib import Path
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oms_events.runtime import dead_letters, migrations, replay_cli, requirements, telemetry
+from oms_events.runtime import dead_letters, logs, migrations, replay_cli, requirements
 from oms_events.runtime.database import build_engine
 from oms_events.runtime.lifecycle import Runtime, serve
 from oms_events.runtime.service import Service
@@ -45,7 +45,7 @@ def main_for(service: Service, *, migrations_folder: Path, commands: Sequence[Co
 def _main(service: Service, folder: Path, own: Sequence[Command], argv: Sequence[str] | None) -> int:
     arguments = _parser(service, own).parse_args(argv)
     settings = Settings()
-    telemetry.configure(service.name, level=settings.log_level, log_format=settings.log_format)
+    logs.configure(service.name, level=settings.log_level, log_format=settings.log_format)
     if arguments.command == "serve":
         if arguments.roles:
             settings = settings.model_copy(update={"roles": arguments.roles})

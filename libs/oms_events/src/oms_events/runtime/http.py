@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from oms_events.runtime import dead_letters, problems
 from oms_events.runtime.dead_letters import State
 from oms_events.runtime.lifecycle import Runtime
+from oms_events.runtime.observed import Observed
 from oms_events.runtime.problems import Problem, not_found
 
 T = TypeVar("T")
@@ -51,6 +52,7 @@ def build_app(runtime: Runtime) -> FastAPI:
     """The service's FastAPI application."""
     name = runtime.service.name
     app = FastAPI(title=f"OMS {name}", version="1", openapi_url="/openapi.json", docs_url="/docs", redoc_url=None)
+    app.add_middleware(Observed, service=name, tracing=runtime.tracing)
     problems.install(app)
     app.include_router(_health(runtime))
     app.include_router(_dead_letters(runtime), responses=problems.RESPONSES)

@@ -25,6 +25,8 @@ from oms_events.runtime.service import Service
 from oms_events.runtime.settings import Settings
 from oms_events.runtime.stages import Stages
 from oms_events.runtime.sweeper import Sweeper
+from oms_events.runtime.tracing import Tracing
+from oms_events.runtime.trail import trail_of
 from oms_events.runtime.transaction import transaction
 from oms_events.runtime.watch import Watch
 from oms_events.runtime.work import Work
@@ -50,8 +52,10 @@ class Runtime:
         source: RecordSource | None = None,
         sink: RecordSink | None = None,
         clock: Callable[[], datetime] = _now,
+        tracing: Tracing | None = None,
     ) -> None:
         self.service = service
+        self.tracing = tracing or Tracing.from_environment(service.name, instance=settings.instance)
         self.settings = settings
         self.roles = settings.active_roles()
         self.engine = build_engine(settings, name=f"oms-{service.name}")
@@ -59,9 +63,14 @@ class Runtime:
         self._clock = clock
         self._sink = sink or KafkaSink(settings, client_id=f"oms-{service.name}")
         stages = Stages(service.group)
-        self.publisher = Publisher(self._sink, self._lane(), stages)
+        self.publisher = Publisher(self._sink, self._lane(), stages, self.tracing)
         self.relay = Relay(
-            service.name, sink=self._sink, lane=self._lane(), publisher=self.publisher, settings=settings
+            service.name,
+            sink=self._sink,
+            lane=self._lane(),
+            publisher=self.publisher,
+            settings=settings,
+            tracing=self.tracing,
         )
         # A batch runs several handlers in one transaction, so no order of locking fits all: within a process the
         # consumer and the timed work take turns, or they would meet in deadlocks.
@@ -74,6 +83,7 @@ class Runtime:
             settings=settings,
             turn=turn,
             clock=clock,
+            tracing=self.tracing,
         )
         self._source = source or KafkaSource(
             settings, group=service.group, topics=[topic.name for topic in service.topics()]
@@ -86,6 +96,7 @@ class Runtime:
             settings=settings,
             turn=turn,
             stages=stages,
+            tracing=self.tracing,
             clock=clock,
         )
         self._started = False
@@ -103,12 +114,19 @@ class Runtime:
         for lane in self._lanes:
             await lane.close()
         await self.engine.dispose()
+        await self.tracing.close()
 
     # --- what the API works with ----------------------------------------------------------------------------
 
     def transaction(self) -> AbstractAsyncContextManager[Work]:
         """A unit of work for a command."""
-        return transaction(self.engine.begin, self.publisher, source=self.service.source, now=self._clock())
+        return transaction(
+            self.engine.begin,
+            self.publisher,
+            source=self.service.source,
+            now=self._clock(),
+            trail=trail_of(self.tracing, self.service.group),
+        )
 
     def connection(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection for queries."""
@@ -173,6 +191,8 @@ class Runtime:
             watch.loop("relay", lambda: self.relay.ticked_at)
         if "deadlines" in self.roles:
             watch.backlog(self.connection)
+            for gauge in self.service.gauges:
+                watch.sampled(gauge, self.connection)
         if self._consuming is not None:
             watch.loop("consumer", lambda: self.runner.ticked_at)
             watch.consumer(self._source, lambda: self.runner.in_hand)

@@ -2,9 +2,11 @@
 order's note, a city, or a whole row."""
 
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from functools import cache
 from types import TracebackType
 from typing import Literal
 
@@ -12,14 +14,37 @@ import structlog
 
 from oms_events.codec import Record
 from oms_events.envelope import Received
-from oms_events.registry import Event
+from oms_events.registry import Event, topics
 from oms_events.runtime.kafka import TopicsMissing
+from oms_events.runtime.observed import current_request
+from oms_events.runtime.tracing import is_sampled, trace_id_of
 
 _NAMED = 10
 """So many ids of a batch are named; the number of all of them is said beside."""
 
+_ID = re.compile(r"\A[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+
+
+def _trace(traceparent: str | None) -> dict[str, str]:
+    """The trace that a line belongs to, where there is one to look at."""
+    return {"trace_id": trace_id_of(traceparent)} if traceparent and is_sampled(traceparent) else {}
+
+
+def _add_trace(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Of the request that is being answered."""
+    request = current_request()
+    return event if request is None else {**event, **_trace(request.sampled_traceparent())}
+
+
+@cache
+def _order_topics() -> frozenset[str]:
+    """Topics whose records are keyed by order."""
+    return frozenset(topic.name for topic in topics() if topic.key == "order_id")
+
+
 _COMMON: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
+    _add_trace,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
@@ -61,14 +86,16 @@ def places_of(error: BaseException) -> str:
 
 
 def ids_of(records: Sequence[Record]) -> dict[str, object]:
-    """How many records there are, and the event ids of the first."""
-    ids = [
-        value.decode(errors="replace")
-        for record in records[:_NAMED]
-        for name, value in record.headers
-        if name == "ce_id" and value is not None
-    ]
-    return {"records": len(records), "event_ids": ids}
+    """How many records there are, and of the first the ids of events, of orders, and of traces that are told. Nothing
+    that a foreign producer may have put in their place."""
+    said: dict[str, list[str]] = {"event_ids": [], "order_ids": [], "trace_ids": []}
+    for record in records[:_NAMED]:
+        headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
+        said["event_ids"] += _ID.findall(headers.get("ce_id", ""))
+        if record.topic in _order_topics():
+            said["order_ids"] += _ID.findall((record.key or b"").decode(errors="replace"))
+        said["trace_ids"] += _trace(headers.get("traceparent")).values()
+    return {"records": len(records), **{name: ids for name, ids in said.items() if ids}}
 
 
 def about(received: Received[Event]) -> dict[str, str]:
@@ -76,7 +103,8 @@ def about(received: Received[Event]) -> dict[str, str]:
     event = received.event
     said = {"event_type": event.type, "event_id": received.meta.id, event.topic.key: event.key()}
     order_id = getattr(event, "order_id", None)
-    return said if order_id is None else said | {"order_id": str(order_id)}
+    about_order = {} if order_id is None else {"order_id": str(order_id)}
+    return said | about_order | _trace(received.meta.traceparent)
 
 
 def _places(error: BaseException) -> Iterator[str]:

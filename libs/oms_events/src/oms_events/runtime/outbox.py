@@ -6,6 +6,7 @@ row order is commit order.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Collection, Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ from oms_events.runtime.ports import RecordSink
 from oms_events.runtime.retry import backoff, is_transient
 from oms_events.runtime.stages import Stages, within
 from oms_events.runtime.telemetry import PUBLISHED
+from oms_events.runtime.tracing import OFF, Tracing
 
 log = structlog.get_logger()
 
@@ -135,7 +137,8 @@ class Publisher:
     durable go with the next transaction that stores one, or by themselves where none comes.
     """
 
-    def __init__(self, sink: RecordSink, lane: Lane, stages: Stages) -> None:
+    def __init__(self, sink: RecordSink, lane: Lane, stages: Stages, tracing: Tracing = OFF) -> None:
+        self._tracing = tracing
         self._stages = stages
         self._sink = sink
         self._lane = lane
@@ -199,17 +202,18 @@ class Publisher:
         while True:
             ticket = await self._queue.get()
             crash_points.reach("committed")
+            since_ns = time.time_ns()
             try:
                 with self._stages.of("relay"):
                     ack = await self._sink.send(ticket.records, generation=ticket.generation)
             except Exception as error:  # noqa: BLE001 - whatever it is, the row stays and the relay takes it
                 self._leave(ticket, error)
                 continue
-            task = asyncio.create_task(self._acknowledged(ticket, ack))
+            task = asyncio.create_task(self._acknowledged(ticket, ack, since_ns))
             self._acks.add(task)
             task.add_done_callback(self._acks.discard)
 
-    async def _acknowledged(self, ticket: Ticket, ack: Awaitable[None]) -> None:
+    async def _acknowledged(self, ticket: Ticket, ack: Awaitable[None], since_ns: int) -> None:
         try:
             await ack
         except Exception as error:  # noqa: BLE001 - as above
@@ -218,6 +222,7 @@ class Publisher:
         crash_points.reach("sent")
         for topic, count in Counter(record.topic for record in ticket.records).items():
             PUBLISHED.labels(topic).inc(count)
+        self._tracing.published(ticket.records, since_ns, by="memory")
         self._done.append(ticket.row_id)
         self._acknowledgement.set()
 

@@ -32,6 +32,7 @@ from oms_events.runtime.ports import RecordSink
 from oms_events.runtime.retry import backoff, is_transient
 from oms_events.runtime.settings import Settings
 from oms_events.runtime.telemetry import RELAYED
+from oms_events.runtime.tracing import OFF, Tracing
 
 log = structlog.get_logger()
 
@@ -52,7 +53,17 @@ _LOCK = text("select pg_try_advisory_xact_lock(:lock_id)")
 class Relay:
     """Publishes what was left behind, until stopped."""
 
-    def __init__(self, service: str, *, sink: RecordSink, lane: Lane, publisher: Publisher, settings: Settings) -> None:
+    def __init__(
+        self,
+        service: str,
+        *,
+        sink: RecordSink,
+        lane: Lane,
+        publisher: Publisher,
+        settings: Settings,
+        tracing: Tracing = OFF,
+    ) -> None:
+        self._tracing = tracing
         self._service = service
         self._sink = sink
         self._lane = lane
@@ -96,11 +107,13 @@ class Relay:
         rows = await outbox.pending(connection, mine=passed_over, age_s=self._settings.relay_age_s, page=_PAGE)
         if not rows:
             return False
+        since_ns = time.time_ns()
         published = await self._publish(rows)
         crash_points.reach("sent")
         await outbox.delete(connection, published)
         RELAYED.labels(self._service).inc(len(published))
         told = [record for row_id, records in rows if row_id in published for record in records]
+        self._tracing.published(told, since_ns, by="relay")
         log.info("relay published rows left behind", rows=len(published), **ids_of(told))
         return len(rows) == _PAGE
 

@@ -21,14 +21,16 @@ from oms_events.registry import Event, current_type, model_of
 from oms_events.runtime import crash_points, dead_letters, inbox
 from oms_events.runtime.database import Lane
 from oms_events.runtime.dead_letters import DeadLetter, Requested
-from oms_events.runtime.logs import about, kind_of, places_of
+from oms_events.runtime.logs import about, ids_of, kind_of, places_of
 from oms_events.runtime.outbox import Publisher
 from oms_events.runtime.ports import Partition, RecordSource
 from oms_events.runtime.retry import backoff, is_transient
 from oms_events.runtime.service import Handler, Service
 from oms_events.runtime.settings import Settings
 from oms_events.runtime.stages import Stages
-from oms_events.runtime.telemetry import BATCH_SIZE, EVENT_AGE, HANDLE_SECONDS, RECORDS, RETRIES, handling
+from oms_events.runtime.telemetry import BATCH_SIZE, EVENT_AGE, HANDLE_SECONDS, RECORDS, RETRIES
+from oms_events.runtime.tracing import OFF, Tracing
+from oms_events.runtime.trail import Trail, trail_of
 from oms_events.runtime.transaction import transaction
 from oms_events.runtime.work import Work
 
@@ -90,8 +92,10 @@ class Runner:
         settings: Settings,
         turn: asyncio.Lock,
         stages: Stages,
+        tracing: Tracing = OFF,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._tracing = tracing
         self._service = service
         self._group = service.group
         self._handlers: Mapping[str, Handler] = {s.event.type: s.handle for s in service.consumes}
@@ -210,6 +214,7 @@ class Runner:
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
+            **ids_of([record]),
         )
         return Delivery(record, key, None, error)
 
@@ -229,6 +234,7 @@ class Runner:
         self._committed_at = time.monotonic()
         if not positions:
             return
+        await self._tracing.flush()
         try:
             with self._stages.of("commit"):
                 await self._source.commit({Partition(*place): next_ for place, next_ in positions.items()})
@@ -259,7 +265,11 @@ class Runner:
             try:
                 with self._stages.of("commit"):
                     async with transaction(
-                        self._lane.begin, self._publisher, source=self._service.source, now=self._clock()
+                        self._lane.begin,
+                        self._publisher,
+                        source=self._service.source,
+                        now=self._clock(),
+                        trail=trail_of(self._tracing, self._group),
                     ) as work:
                         with self._stages.of("handle"):
                             await apply(work)
@@ -280,12 +290,16 @@ class Runner:
         BATCH_SIZE.labels(self._group).observe(len(deliveries))
         known = {d.received.meta.id: d for d in reversed(deliveries) if d.received is not None}
         admission = await inbox.admit(work.connection, self._group, known.keys(), {d.key for d in deliveries})
-        letters, fresh = self._sort(deliveries, known, admission)
+        letters, fresh = self._sort(deliveries, known, admission, work.trail)
         await dead_letters.bury(work.connection, self._group, letters)
         await self._handle(fresh, work)
 
     def _sort(
-        self, deliveries: Sequence[Delivery], known: Mapping[str, Delivery], admission: inbox.Admission
+        self,
+        deliveries: Sequence[Delivery],
+        known: Mapping[str, Delivery],
+        admission: inbox.Admission,
+        trail: Trail | None,
     ) -> tuple[list[DeadLetter], list[Delivery]]:
         """What must be buried, and what is new and free to be handled."""
         letters: list[DeadLetter] = []
@@ -298,6 +312,8 @@ class Runner:
                 blocked.add(key)
             elif received.meta.id not in admission.fresh or known[received.meta.id] is not delivery:
                 RECORDS.labels(self._group, received.meta.type, "duplicate").inc()
+                if trail is not None:
+                    trail.repeated(received, delivery.record)
             elif key in blocked:
                 letters.append(
                     DeadLetter(
@@ -314,9 +330,12 @@ class Runner:
         return letters, fresh
 
     async def _handle(self, fresh: Sequence[Delivery], work: Work) -> None:
+        records = {d.received.meta.id: d.record for d in fresh if d.received} if work.trail is not None else {}
         for handle, run in waves(fresh, self._handlers):
-            with handling(handle.__name__, run):
-                await handle(run, work)
+            started_ns = time.time_ns()
+            await handle(run, work)
+            if work.trail is not None:
+                work.trail.handled(run, records, started_ns)
             for type_, count in Counter([item.event.type for item in run]).items():
                 RECORDS.labels(self._group, type_, "applied").inc(count)
             oldest = min([item.meta.time for item in run])
@@ -349,6 +368,8 @@ class Runner:
         if unexpected is not None:
             raise unexpected
         RECORDS.labels(self._group, meta.type if meta else "undecodable", "dead").inc()
+        if delivery.received is not None:
+            self._tracing.failed(self._group, delivery.record, delivery.received, kind_of(error))
 
     # --- replay ---------------------------------------------------------------------------------------------
 

@@ -10,10 +10,13 @@ service = Service(
 )
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from prometheus_client import Gauge
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oms_events.envelope import Batch
 from oms_events.registry import Event, Topic
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Event)
 Handler = Callable[[Batch[Any], Work], Awaitable[None]]
 DeadlineHandler = Callable[[Sequence[Deadline], Work], Awaitable[None]]
+Count = Callable[[AsyncConnection], Awaitable[Mapping[tuple[str, ...], float]]]
 Job = Callable[[Work], Awaitable[None]]
 Begin = Callable[[], AbstractAsyncContextManager[Work]]
 """Begins a transaction."""
@@ -71,6 +75,14 @@ class Stepwise:
     run: LongJob
 
 
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A gauge of what the database holds, read now and then by the process with the deadlines."""
+
+    gauge: Gauge
+    count: Count
+
+
 def on(
     event: type[E], handle: Callable[[Batch[E], Work], Awaitable[None]], *, projection: bool = False
 ) -> Subscription:
@@ -81,6 +93,11 @@ def on(
 def at(kind: str, handle: DeadlineHandler) -> Wait:
     """Handle deadlines of a kind."""
     return Wait(kind, handle)
+
+
+def gauge(of: Gauge, count: Count) -> Sampled:
+    """Keep a gauge true to what a cheap query answers: a value for each combination of its labels."""
+    return Sampled(of, count)
 
 
 def every(interval_s: float, run: Job) -> Periodic:
@@ -102,6 +119,7 @@ class Service:
     deadlines: Sequence[Wait] = ()
     jobs: Sequence[Periodic] = ()
     long_jobs: Sequence[Stepwise] = ()
+    gauges: Sequence[Sampled] = ()
     produces: Sequence[type[Event]] = ()
     api: "Callable[[Runtime], APIRouter] | None" = None
     purpose: str = field(default="flow")

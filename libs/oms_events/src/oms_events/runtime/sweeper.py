@@ -9,7 +9,7 @@ from itertools import groupby
 import structlog
 from sqlalchemy import text
 
-from oms_events.runtime import dead_letters, deadlines, inbox
+from oms_events.runtime import dead_letters, deadlines, inbox, trail
 from oms_events.runtime.database import Lane
 from oms_events.runtime.deadlines import Deadline
 from oms_events.runtime.logs import kind_of, places_of
@@ -18,6 +18,8 @@ from oms_events.runtime.retry import backoff, is_transient
 from oms_events.runtime.service import Periodic, Service, Stepwise
 from oms_events.runtime.settings import Settings
 from oms_events.runtime.telemetry import RETRIES
+from oms_events.runtime.tracing import OFF, Tracing
+from oms_events.runtime.trail import trail_of
 from oms_events.runtime.transaction import transaction
 from oms_events.runtime.work import Work
 
@@ -50,7 +52,9 @@ class Sweeper:
         settings: Settings,
         turn: asyncio.Lock,
         clock: Callable[[], datetime],
+        tracing: Tracing = OFF,
     ) -> None:
+        self._tracing = tracing
         self._service = service
         self._handlers = {wait.kind: wait.handle for wait in service.deadlines}
         self._lane = lane
@@ -153,8 +157,13 @@ class Sweeper:
                 await connection.execute(_NOBODYS)
 
     def _transaction(self, lane: Lane | None = None) -> AbstractAsyncContextManager[Work]:
-        begin = (lane or self._lane).begin
-        return transaction(begin, self._publisher, source=self._service.source, now=self._clock())
+        return transaction(
+            (lane or self._lane).begin,
+            self._publisher,
+            source=self._service.source,
+            now=self._clock(),
+            trail=trail_of(self._tracing, self._service.group),
+        )
 
     async def _repeat(self, interval_s: float, step: Callable[[], Awaitable[object]], *, in_turn: bool = True) -> None:
         waits = backoff()
@@ -179,6 +188,7 @@ class Sweeper:
         async with self._lane.begin() as connection:
             if (await connection.execute(_ONE_AT_A_TIME, {"name": "inbox"})).scalar_one():
                 await inbox.keep_partitions(connection, self._clock().date(), days=days)
+                await trail.forget(connection, days=days)
         more = True
         while more:
             async with self._lane.begin() as connection:

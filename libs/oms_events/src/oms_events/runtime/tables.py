@@ -83,6 +83,15 @@ deadlines = Table(
     Index("deadlines_due", "due_at"),
 )
 
+traces = Table(
+    "traces",
+    metadata,
+    # The trace in which an order was first met here, of those that somebody wants to see.
+    Column("order_id", Uuid, primary_key=True),
+    Column("traceparent", Text, nullable=False),
+    _now("met_at"),
+)
+
 
 def create_messaging_v1(op: Operations) -> None:
     """Create inbox, outbox, dead letters and deadlines. Called from a service's first migration."""
@@ -143,3 +152,8 @@ def upgrade_messaging_v2(op: Operations) -> None:
         " alter column payload set not null, alter column payload set storage external,"
         " drop column topics, drop column headers, drop column payloads"
     )
+
+
+def upgrade_messaging_v3(op: Operations) -> None:
+    """Add the traces of orders."""
+    metadata.create_all(op.get_bind(), tables=[traces], checkfirst=False)

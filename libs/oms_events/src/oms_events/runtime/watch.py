@@ -14,7 +14,7 @@ from oms_events.runtime import dead_letters, outbox
 from oms_events.runtime.logs import kind_of
 from oms_events.runtime.ports import RecordSource
 from oms_events.runtime.retry import is_transient
-from oms_events.runtime.service import Service
+from oms_events.runtime.service import Sampled, Service
 from oms_events.runtime.telemetry import DEAD_LETTERS_OPEN, LAG, LOOP_SILENT, OLDEST, OUTBOX_AGE, OUTBOX_ROWS
 
 log = structlog.get_logger()
@@ -52,6 +52,18 @@ class Watch:
             OUTBOX_ROWS.labels(self._service.name).set(rows)
             OUTBOX_AGE.labels(self._service.name).set(age_s)
             DEAD_LETTERS_OPEN.labels(self._service.name).set(letters)
+
+        self._looks.append(look)
+
+    def sampled(self, what: Sampled, connect: Connect) -> None:
+        """Watch what a service counts in its database."""
+
+        async def look() -> None:
+            async with connect() as connection:
+                counted = await what.count(connection)
+            what.gauge.clear()
+            for labels, value in counted.items():
+                what.gauge.labels(*labels).set(value)
 
         self._looks.append(look)
 

@@ -12,6 +12,8 @@ from oms_events.registry import Event
 from oms_events.runtime import deadlines
 from oms_events.runtime.deadlines import Deadline
 from oms_events.runtime.stages import within
+from oms_events.runtime.telemetry import EMITTED
+from oms_events.runtime.trail import Trail
 
 
 class Work:
@@ -20,9 +22,11 @@ class Work:
     Everything emitted or scheduled becomes part of the one transaction; nothing of it happens if that fails.
     """
 
-    def __init__(self, connection: AsyncConnection, *, source: str, now: datetime) -> None:
+    def __init__(self, connection: AsyncConnection, *, source: str, now: datetime, trail: Trail | None = None) -> None:
         self.connection = connection
         self.now = now
+        self.trail = trail
+        """What the transaction's spans are made of; None when tracing is off."""
         self._source = source
         self._records: list[Record] = []
         self._ordinals: Counter[tuple[str, str]] = Counter()
@@ -40,6 +44,8 @@ class Work:
         with within("encode"):
             meta = caused_by(cause, event, ordinal, source=self._source, now=self.now, sequence=sequence)
             self._records.append(encode(event, meta))
+        if self.trail is not None:
+            self.trail.emitted(cause, event)
 
     def schedule(self, kind: str, key: str, due_at: datetime) -> None:
         """Call the service's deadline handler of that kind at or after `due_at`; the last call per key counts."""
@@ -52,6 +58,14 @@ class Work:
     def records(self) -> Sequence[Record]:
         """What the outbox must carry, in order of emission."""
         return self._records
+
+    def count(self) -> None:
+        """Count what was emitted. Called by the runtime, once it has committed."""
+        emitted: Counter[str] = Counter()
+        for (_, type_), number in self._ordinals.items():
+            emitted[type_] += number
+        for type_, number in emitted.items():
+            EMITTED.labels(type_).inc(number)
 
     async def save_schedule(self) -> None:
         """Write the deadlines asked for. Called by the runtime, before the outbox row."""
