@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from oms_events import registry
 from oms_events.registry import Topic
 from oms_events.runtime.kafka import ensure_topics
-from oms_events.runtime.tables import create_messaging_v1, upgrade_messaging_v2
+from oms_events.runtime.tables import create_messaging_v1, upgrade_messaging_v2, upgrade_messaging_v3
 from oms_events.testing.fixtures import MakeDatabase
 
 from .kit import DECLARED, PARTITIONS, TABLES, UPCAST, Kit, Noted, Stepped
@@ -23,6 +23,7 @@ def _create_messaging(connection: Connection) -> None:
     operations = Operations(MigrationContext.configure(connection))
     create_messaging_v1(operations)
     upgrade_messaging_v2(operations)
+    upgrade_messaging_v3(operations)
 
 
 @pytest.fixture(scope="session")
