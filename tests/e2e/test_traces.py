@@ -88,7 +88,7 @@ async def _metrics(system: System) -> str:
 async def _everything_told(collector: Collector) -> None:
     told = -1
     async with asyncio.timeout(20):
-        while told != (told := collector.told()):
+        while told != (told := collector.told()):  # noqa: ASYNC110 - other processes tell no event
             await asyncio.sleep(1.5)
 
 

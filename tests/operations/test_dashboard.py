@@ -22,7 +22,9 @@ ROWS = [
     "Latency by stage",
     "Batch size",
     "Retries",
+    "Orders on their way",
     "Gateway",
+    "HTTP",
     "Processes",
 ]
 _WIDTH = 24
