@@ -15,6 +15,7 @@ from oms_events.contracts.shared import Code, Part
 from oms_events.envelope import EventMeta
 from oms_events.runtime.files import FileStore, Incoming
 from oms_events.runtime.problems import Problem
+from oms_events.runtime.tracing import write
 from oms_events.values import derived_text
 from oms_gateway.admission import Admission, require_role, stream_body
 from oms_gateway.appender import Appender
@@ -22,6 +23,7 @@ from oms_gateway.documents import Refused, read
 from oms_gateway.intake import JSON, SOURCE, require_plain, traceparent_of
 from oms_gateway.keys import Role
 from oms_gateway.metrics import ITEMS
+from oms_gateway.traces import send_span, sending
 
 PATH = "/v1/statements"
 NAME = "statements"
@@ -104,10 +106,14 @@ class Statements:
         event = StatementReceived(account=account_of(statement.channel, statement.shop), statement=statement)
         content = hashlib.sha256(to_json(statement)).hexdigest()
         event_id = derived_text(event.type, event.key(), content, at=statement.uploaded_at)
+        sent = send_span(event, event_id, alone=True)
+        if sent is not None:
+            traceparent = write(sent.get_span_context())
         meta = EventMeta(
             event_id, SOURCE, event.type, event.key(), statement.uploaded_at, event_id, traceparent=traceparent
         )
-        await self._appender.append([encode(event, meta)])
+        with sending([sent]):
+            await self._appender.append([encode(event, meta)])
         return event_id
 
 

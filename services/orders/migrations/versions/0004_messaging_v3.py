@@ -4,8 +4,8 @@ from alembic import op
 
 from oms_events.runtime.tables import upgrade_messaging_v3
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
