@@ -13,7 +13,6 @@ from rich.console import Console
 
 from oms_local.errors import LaunchError
 from oms_local.signals import until_told_to_stop
-from oms_local.system import Options, running_system
 from oms_sample import audit, hops, measure, summary
 from oms_sample.book import Book, BookError
 from oms_sample.client import Doors, Refused, Unavailable
@@ -58,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def run(options: argparse.Namespace) -> int:
     """Start the system, play, and keep serving until Ctrl-C unless told to exit."""
+    from oms_local.system import Options, running_system  # noqa: PLC0415 - brings the launcher; `play` does without
+
     book, code = _book(options), INTERRUPTED
 
     async def serve() -> None:
@@ -75,7 +76,9 @@ async def run(options: argparse.Namespace) -> int:
 
 async def play(options: argparse.Namespace) -> int:
     """Play against a system that runs already."""
-    return await _play(Endpoints.read(options.endpoints), _book(options), options)
+    if options.gateway is None:
+        return await _play(Endpoints.read(options.endpoints), _book(options), options)
+    return await _play(Endpoints.at(options.gateway, options.bootstrap, options.keys), _book(options), options)
 
 
 async def cut_slice(options: argparse.Namespace) -> int:
@@ -145,6 +148,11 @@ def _parser() -> argparse.ArgumentParser:
 
     against = commands.add_parser("play", parents=[playing], help=play.__doc__)
     against.add_argument("--endpoints", type=Path, default=Path(".run/endpoints.json"), help="of the running system")
+    against.add_argument("--gateway", metavar="URL", help="of a system elsewhere, in place of --endpoints")
+    against.add_argument("--bootstrap", default="127.0.0.1:29092", metavar="HOST:PORT", help="its broker")
+    against.add_argument(
+        "--keys", type=Path, default=Path("demo-keys.json"), help="its keys, by `oms-gateway keys demo`"
+    )
     against.set_defaults(command=play)
 
     cutting = commands.add_parser("cut", help=cut_slice.__doc__)

@@ -1,12 +1,13 @@
-"""Where the running system is: from the launcher in this process, or from the file that it writes."""
+"""Where the running system is: from the launcher in this process, from the file that it writes, or by addresses."""
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from oms_local.system import System
+if TYPE_CHECKING:  # the launcher and all that it needs are not there where a system is played to from outside
+    from oms_local.system import System
 
 
 class NotRunning(Exception):
@@ -31,7 +32,7 @@ class Endpoints:
     pids: Callable[[], Mapping[str, int]]
 
     @classmethod
-    def of(cls, system: System) -> Self:
+    def of(cls, system: "System") -> Self:
         keys = {role: Key(key.key, key.secret) for role, key in system.keys.items()}
         return cls(system.gateway_url, system.bootstrap, keys, system.pids)
 
@@ -42,9 +43,22 @@ class Endpoints:
             document = json.loads(path.read_text())
         except OSError as error:
             raise NotRunning(f"{path}: {error.strerror}; is the system running? `oms-local up` starts it") from None
-        keys = {role: Key(**key) for role, key in document["keys"].items()}
+        keys = _keys(document["keys"])
         pids = path.parent / "pids"
         return cls(document["services"]["gateway"], document["bootstrap"], keys, lambda: _read_pids(pids))
+
+    @classmethod
+    def at(cls, gateway_url: str, bootstrap: str, keys: Path) -> Self:
+        """A system anywhere; `keys` is a file as `oms-gateway keys demo` writes it. Raises NotRunning."""
+        try:
+            document = json.loads(keys.read_text())
+        except OSError as error:
+            raise NotRunning(f"{keys}: {error.strerror}; `oms-gateway keys demo` writes it") from None
+        return cls(gateway_url, bootstrap, _keys(document), dict)
+
+
+def _keys(document: Mapping[str, Mapping[str, str]]) -> dict[str, Key]:
+    return {role: Key(**key) for role, key in document.items()}
 
 
 def _read_pids(folder: Path) -> dict[str, int]:

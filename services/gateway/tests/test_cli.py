@@ -35,6 +35,16 @@ def test_issue_list_revoke(file: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "revoked_at" in capsys.readouterr().out
 
 
+def test_demo_keys_are_the_same_the_second_time(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    to = file.with_name("demo.json")
+    run("keys", "demo", "--file", str(file), "--to", str(to))
+    first = json.loads(to.read_text())
+    assert first["viewer"].keys() == {"key", "secret"}
+    run("keys", "demo", "--file", str(file), "--to", str(to))
+    assert json.loads(to.read_text()) == first
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

@@ -116,3 +116,44 @@ def test_scopes_are_case_sensitive_globs(path: Path) -> None:
     assert not key.may_sell_at("web", "us")
     assert not key.may_sell_at("web", "EU-de")
     assert key.may_use_node("anything")
+
+
+class TestHandedOut:
+    @pytest.fixture
+    def to(self, path: Path) -> Path:
+        return path.with_name("demo.json")
+
+    def hand_out(self, path: Path, to: Path) -> dict[str, dict[str, str]]:
+        keys.hand_out(path, ROOT, to=to, now=NOW)
+        handed: dict[str, dict[str, str]] = json.loads(to.read_text())
+        return handed
+
+    def test_every_role_gets_a_key_that_is_in_force(self, path: Path, to: Path) -> None:
+        handed = self.hand_out(path, to)
+        assert handed.keys() == set(Role)
+        ring = KeyRing(path, ROOT)
+        for role, key in handed.items():
+            found = ring.find(key["key"])
+            assert found is not None
+            assert (found[0].role, found[1]) == (role, key["secret"])
+        assert stat.S_IMODE(to.stat().st_mode) == 0o600
+
+    def test_again_they_are_the_same(self, path: Path, to: Path) -> None:
+        first = self.hand_out(path, to)
+        assert self.hand_out(path, to) == first
+        assert len(keys.list_keys(path)) == len(Role)
+
+    def test_a_key_whose_secret_was_lost_is_replaced(self, path: Path, to: Path) -> None:
+        first = self.hand_out(path, to)
+        to.write_text(json.dumps({"viewer": first["viewer"]}))
+        second = self.hand_out(path, to)
+        assert second["viewer"] == first["viewer"]
+        assert second["channel"] != first["channel"]
+        assert KeyRing(path, ROOT).find(first["channel"]["key"]) is None
+
+    def test_a_key_file_that_was_lost_is_made_anew(self, path: Path, to: Path) -> None:
+        first = self.hand_out(path, to)
+        path.unlink()
+        second = self.hand_out(path, to)
+        assert second["viewer"] != first["viewer"]
+        assert KeyRing(path, ROOT).find(second["viewer"]["key"]) is not None

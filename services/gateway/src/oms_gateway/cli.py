@@ -63,12 +63,15 @@ def _add_keys(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     issue.add_argument("--carrier", action="append", default=[], help="carrier glob (role carrier); repeatable")
     issue.add_argument("--rate", type=float, help="items a second (default: no limit)")
     issue.add_argument("--burst", type=int, help="items at once (default: two seconds' worth)")
+    demo = actions.add_parser("demo", help=f"a key for each role, all written to one file; needs {_ROOT_KEY}")
+    demo.set_defaults(run=_demo)
+    demo.add_argument("--to", type=Path, required=True, help="JSON: key and secret by role; those it has are kept")
     list_ = actions.add_parser("list", help="all keys, without secrets")
     list_.set_defaults(run=_list)
     revoke = actions.add_parser("revoke", help="put a key out of force")
     revoke.set_defaults(run=_revoke)
     revoke.add_argument("--name", required=True)
-    for action in (issue, list_, revoke):
+    for action in (issue, demo, list_, revoke):
         action.add_argument("--file", type=Path, default=Path(os.environ.get("OMS_GATEWAY_KEYS_FILE", "keys.json")))
 
 
@@ -92,12 +95,9 @@ def _serve(_: argparse.Namespace) -> None:
 
 
 def _issue(arguments: argparse.Namespace) -> None:
-    root_key = os.environ.get(_ROOT_KEY, "")
-    if len(root_key) < _ROOT_KEY_LENGTH:
-        raise Misused(f"{_ROOT_KEY} must have at least {_ROOT_KEY_LENGTH} characters, the same as the gateway's")
     key, secret = keys.issue(
         arguments.file,
-        root_key,
+        _root_key(),
         name=arguments.name,
         role=keys.Role(arguments.role),
         now=datetime.now(UTC),
@@ -108,6 +108,17 @@ def _issue(arguments: argparse.Namespace) -> None:
         burst=arguments.burst,
     )
     print(json.dumps({"key": key, "secret": secret}))
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    keys.hand_out(arguments.file, _root_key(), to=arguments.to, now=datetime.now(UTC))
+
+
+def _root_key() -> str:
+    root_key = os.environ.get(_ROOT_KEY, "")
+    if len(root_key) < _ROOT_KEY_LENGTH:
+        raise Misused(f"{_ROOT_KEY} must have at least {_ROOT_KEY_LENGTH} characters, the same as the gateway's")
+    return root_key
 
 
 def _list(arguments: argparse.Namespace) -> None:

@@ -7,12 +7,13 @@ secret itself, so a stored hash of it would have to be the secret; deriving it l
 import fcntl
 import hashlib
 import hmac
+import json
 import os
 import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -196,6 +197,24 @@ def issue(
             raise NameTaken(f"a key named {name} exists; revoke it first or choose another name")
         document.keys.append(key)
     return key_id, derive_secret(root_key, key_id)
+
+
+def hand_out(path: Path, root_key: str, *, to: Path, now: datetime) -> None:
+    """A key without limits for each role, written with its secret to the JSON file `to`, for a demonstration.
+
+    Keys that are there and in force stay. One whose secret went with a crash before it was written is revoked.
+    """
+    known: dict[str, dict[str, str]] = json.loads(to.read_bytes()) if to.exists() else {}
+    in_force = {key.id_sha256 for key in list_keys(path) if key.revoked_at is None} if path.exists() else set()
+    for role in Role:
+        if role in known and key_digest(known[role]["key"]) in in_force:
+            continue
+        name = f"demo-{role}"
+        with suppress(KeyUnknown):
+            revoke(path, name=name, now=now)
+        key, secret = issue(path, root_key, name=name, role=role, now=now)
+        known[role] = {"key": key, "secret": secret}
+        _replace(to, json.dumps(known, indent=2).encode() + b"\n")
 
 
 def revoke(path: Path, *, name: str, now: datetime) -> Key:
