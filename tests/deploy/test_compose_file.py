@@ -34,8 +34,10 @@ def test_every_service_is_there_with_its_own_image(service: str) -> None:
     assert (FOLDER / container["build"]["context"] / container["build"]["dockerfile"]).is_file()
 
 
-def test_the_local_launcher_starts_the_same_services() -> None:
+def test_the_local_launcher_starts_the_same_services_with_the_same_settings() -> None:
     assert {service.name for service in SERVICES} == set(IN_SOURCES)
+    for service in SERVICES:
+        assert service.settings.items() <= CONTAINERS[service.name]["environment"].items()
 
 
 @pytest.mark.parametrize("service", WITH_DATABASE)
@@ -85,6 +87,7 @@ def test_what_stays_up_is_watched_started_again_and_stopped_in_good_order(name: 
 @pytest.mark.parametrize("name", CONTAINERS.keys() - LASTING)
 def test_what_ends_is_not_started_again(name: str) -> None:
     assert CONTAINERS[name]["restart"] == "no"
+    assert CONTAINERS[name]["healthcheck"] == {"disable": True}
 
 
 class TestNetworks:
@@ -127,6 +130,11 @@ class TestSettings:
         told = {name: value for name, value in CONTAINERS["gateway"]["environment"].items() if name.endswith("_URL")}
         expected = {f"OMS_{service.upper()}_URL": f"http://{service}:8080" for service in WITH_DATABASE}
         assert {name: told.get(name) for name in expected} == expected
+
+    def test_gateway_and_settlement_share_their_files(self) -> None:
+        for name in ("gateway", "settlement"):
+            assert CONTAINERS[name]["environment"]["OMS_FILES_URL"] == "file:///var/lib/oms/files"
+            assert "files:/var/lib/oms/files" in CONTAINERS[name]["volumes"]
 
     def test_no_two_services_share_an_instance(self) -> None:
         instances = [c["environment"]["OMS_INSTANCE"] for name, c in CONTAINERS.items() if name in IN_SOURCES]

@@ -52,7 +52,9 @@ def suite(pytester, platform, monkeypatch):
 def test_tests_get_databases_of_their_own_and_the_way_is_said(suite, workers):
     result = suite.runpytest_subprocess(*workers)
     result.assert_outcomes(passed=6)
-    result.stdout.fnmatch_lines(["platform: addresses (OMS_KAFKA_BOOTSTRAP and OMS_POSTGRES_URL are set)"])
+    way = "platform: addresses (OMS_KAFKA_BOOTSTRAP and OMS_POSTGRES_URL are set)"
+    # As asked for, when the servers are there, and at the end.
+    result.stdout.fnmatch_lines(["broker and database: addresses (*", f"*=== broker and database: {way}", way])
     made = (suite.path / "made").read_text().split()
     assert len(set(made)) == 4
 

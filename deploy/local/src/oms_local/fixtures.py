@@ -5,6 +5,8 @@ and the workers ask over a local socket. Servers we start are throw-away; given 
 """
 
 import asyncio
+import contextlib
+import os
 import re
 import secrets
 import threading
@@ -22,6 +24,7 @@ import pytest
 from oms_local.platform import acquire
 from oms_local.profile import Profile
 from oms_local.servers import Platform, PostgresServer, Way
+from oms_local.supervisor import Report
 
 
 class MakeDatabase(Protocol):
@@ -37,9 +40,10 @@ class PlatformOwner:
     The thread stays until then: the kernel ends the servers when the thread that started them ends.
     """
 
-    def __init__(self, way: Way | None, cache_dir: Path) -> None:
+    def __init__(self, way: Way | None, cache_dir: Path, announce: Report) -> None:
         self._way = way
         self._cache_dir = cache_dir
+        self._announce = announce
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._running: Future[Platform] = Future()
@@ -63,16 +67,18 @@ class PlatformOwner:
 
     async def _run(self) -> None:
         try:
-            async with acquire(
-                Profile.TEST, cache_dir=self._cache_dir, way=self._way, report=self.said.append
-            ) as platform:
+            async with acquire(Profile.TEST, cache_dir=self._cache_dir, way=self._way, report=self._say) as platform:
                 self._running.set_result(platform)
                 await asyncio.to_thread(self._done.wait)
         except Exception as error:
             if self._running.done():
                 raise
-            self.said.append(f"not to be had: {error}")
+            self._say(f"not to be had: {error}")
             self._running.set_exception(error)
+
+    def _say(self, line: str) -> None:
+        self.said.append(line)
+        self._announce(line)
 
 
 class PlatformSocket:
@@ -122,7 +128,25 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     asked: str = config.getoption("--platform")
     way = None if asked == "auto" else Way(asked)
-    config.stash[_OWNER] = PlatformOwner(way, config.rootpath / ".cache")
+    config.stash[_OWNER] = PlatformOwner(way, config.rootpath / ".cache", lambda line: _announce(config, line))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    asked: str = config.getoption("--platform")
+    if asked == "auto":
+        asked = os.environ.get("OMS_PLATFORM", "auto")
+    return f"broker and database: {asked} (--platform or OMS_PLATFORM: {', '.join(['auto', *Way])})"
+
+
+def _announce(config: pytest.Config, line: str) -> None:
+    """Say it on the terminal at once: what the tests run on must not be a surprise of the last lines."""
+    reporter: pytest.TerminalReporter | None = config.pluginmanager.get_plugin("terminalreporter")
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    if reporter is None:
+        return
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        reporter.ensure_newline()
+        reporter.write_line(f"=== broker and database: {line}", bold=True)
 
 
 @pytest.hookimpl(optionalhook=True)
