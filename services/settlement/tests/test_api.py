@@ -34,6 +34,7 @@ async def test_the_overview_tells_where_every_unit_is(desk, sale, statement):
     by_component = {one["component"]: one for one in shown["components"]}
     assert by_component["goods"]["matched_minor"] == 3001
     assert by_component["payout"]["settled_minor"] == -10
+    await desk.scenario.run_jobs()  # looks at the totals
     assert REGISTRY.get_sample_value(
         "oms_settlement_clear_rate", {"account": "uci/uk", "currency": "GBP"}
     ) == pytest.approx(8 / 9)

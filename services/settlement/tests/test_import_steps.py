@@ -123,7 +123,7 @@ async def test_progress_is_seen_while_it_goes_on(scenario_of, store, told):
         if shown["state"] == "posted":
             break
         try:
-            await import_statements(Mortal(desk.scenario, lives=2).begin)
+            await import_statements(Mortal(desk.scenario, lives=3).begin)  # one look, one step
         except Killed:
             assert lives < 39
     states = [state for state, _, _ in seen]

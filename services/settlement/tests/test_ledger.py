@@ -30,13 +30,13 @@ async def booked(desk, sale, statement):
 
 
 @pytest.mark.parametrize(
-    "statement",
+    "forbidden",
     ["update journal_entries set purpose = 'x'", "delete from journal_entries", "truncate journal_entries"],
 )
-async def test_an_entry_cannot_be_changed(booked, statement):
+async def test_an_entry_cannot_be_changed(booked, forbidden):
     with pytest.raises(DBAPIError, match="append-only"):
         async with booked.scenario.runtime.write() as connection:
-            await connection.execute(text(statement))
+            await connection.execute(text(forbidden))
     assert await booked.sound()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import add, sub
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -105,19 +106,19 @@ class Totals:
     """What a transaction changed in the sums of the accounts."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[str, str, str], list[int]] = {}
+        self._sums: dict[tuple[str, str, str], tuple[int, ...]] = {}
 
     def change(self, account: str, currency: str, component: str, before: Standing, after: Standing) -> None:
         """Take note that a component went from one standing to another."""
-        added = self._sums.setdefault((account, currency, component), list(_NO_SUMS))
-        for place, (old, new) in enumerate(zip(sums(before), sums(after), strict=True)):
-            added[place] += new - old
+        key = (account, currency, component)
+        kept = self._sums.get(key, _NO_SUMS)
+        # Element by element in C: it happens for every component of every order.
+        self._sums[key] = tuple(map(add, kept, map(sub, sums(after), sums(before))))
 
     def add(self, account: str, currency: str, component: str, more: Sums) -> None:
         """Take note of what is about no known order."""
-        added = self._sums.setdefault((account, currency, component), list(_NO_SUMS))
-        for place, amount in enumerate(more):
-            added[place] += amount
+        key = (account, currency, component)
+        self._sums[key] = tuple(map(add, self._sums.get(key, _NO_SUMS), more))
 
     async def save(self, writing: Writing) -> None:
         """Add it. Rows are locked in the order of their keys."""

@@ -107,11 +107,8 @@ def sums(standing: Standing) -> Sums:
 
 def settle(standing: Standing, amount_minor: int, lines: int, statement_no: int) -> Standing:
     """A component after lines of a statement."""
-    return standing._replace(
-        settled_minor=standing.settled_minor + amount_minor,
-        lines=standing.lines + lines,
-        statement_no=max(statement_no, standing.statement_no),
-    )
+    expected, settled, written_off, before, last, disputed = standing
+    return Standing(expected, settled + amount_minor, written_off, before + lines, max(statement_no, last), disputed)
 
 
 def divided(sums: Mapping[str, tuple[int, int]], shipping: Standing) -> dict[str, tuple[int, int]]:
