@@ -121,14 +121,6 @@ async def test_the_document_is_kept_for_a_while(house: House, monkeypatch: pytes
     assert await document_of(house) == first
 
 
-async def test_the_page_needs_nothing_from_elsewhere(house: House) -> None:
-    page = await house.client.get("/docs")
-    assert page.status_code == 200
-    assert "http://" not in page.text.replace("http://www.w3.org", "")
-    assert "https://" not in page.text
-    assert "default-src 'none'" in page.headers["content-security-policy"]
-
-
 async def test_what_a_door_turns_away_is_counted_by_status(house: House) -> None:
     def refused(status: str) -> float:
         return REGISTRY.get_sample_value("oms_gateway_refused_total", {"door": "orders", "status": status}) or 0.0

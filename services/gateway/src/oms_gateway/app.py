@@ -1,11 +1,11 @@
 """The gateway's HTTP application: doors, proxy, one OpenAPI document, health."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from importlib.resources import files
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.routing import Route
 
@@ -17,12 +17,8 @@ from oms_gateway.doors import DOORS
 from oms_gateway.gateway import Gateway
 from oms_gateway.intake import JSON
 from oms_gateway.metrics import REFUSED
+from oms_gateway.pages.events_page import document_text, events_page
 
-_DOCS = files("oms_gateway").joinpath("docs.html").read_text()
-_DOCS_HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-}
 _ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -79,7 +75,21 @@ def _open_to_all(gateway: Gateway) -> dict[str, Endpoint]:
     async def openapi(_: Request) -> Response:
         return Response(await gateway.api_document.read(), media_type=JSON)
 
-    async def docs(_: Request) -> Response:
-        return HTMLResponse(_DOCS, headers=_DOCS_HEADERS)
+    async def docs(request: Request) -> Response:
+        return (await gateway.api_document.page()).answer(request)
 
-    return {"/livez": live, "/readyz": ready, "/metrics": metrics, "/openapi.json": openapi, "/docs": docs}
+    async def asyncapi(_: Request) -> Response:
+        return Response(document_text(), media_type=JSON)
+
+    async def event_docs(request: Request) -> Response:
+        return (await asyncio.to_thread(events_page)).answer(request)
+
+    return {
+        "/livez": live,
+        "/readyz": ready,
+        "/metrics": metrics,
+        "/openapi.json": openapi,
+        "/docs": docs,
+        "/asyncapi.json": asyncapi,
+        "/docs/events": event_docs,
+    }

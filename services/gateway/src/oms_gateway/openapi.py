@@ -11,10 +11,13 @@ import httpx
 from pydantic.json_schema import models_json_schema
 
 from oms_events.runtime.problems import MEDIA_TYPE, ProblemDetails
+from oms_events.schema.glossary import explain
 from oms_gateway import statements
 from oms_gateway.doors import DOORS, Door
 from oms_gateway.intake import BATCH_LIMIT, JSON, NDJSON, BatchReceipt, Receipt
 from oms_gateway.keys import Role
+from oms_gateway.pages.http_page import http_page
+from oms_gateway.pages.render import Page
 from oms_gateway.routes import ROUTES, Route, find
 from oms_gateway.signing import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from oms_gateway.statements import StatementQuery
@@ -44,6 +47,7 @@ class ApiDocument:
         self._making = asyncio.Lock()
         self._made_at = float("-inf")
         self._document = b""
+        self._shown: tuple[bytes, Page] | None = None
 
     async def read(self) -> bytes:
         """The document as JSON. A service that does not answer is left out and named in the description."""
@@ -54,6 +58,14 @@ class ApiDocument:
                 self._document = json.dumps(merge(dict(zip(names, found, strict=True)))).encode()
                 self._made_at = time.monotonic()
         return self._document
+
+    async def page(self) -> Page:
+        """The document as a page, made anew when it changed."""
+        document = await self.read()
+        async with self._making:
+            if self._shown is None or self._shown[0] != document:
+                self._shown = (document, await asyncio.to_thread(http_page, document))
+            return self._shown[1]
 
     async def _fetch(self, service: str) -> Json | None:
         try:
@@ -106,7 +118,7 @@ def _own_schemas() -> Json:
     )
     for schema in read["$defs"].values():
         schema["additionalProperties"] = False  # contracts tolerate news from inside; from outside they are strict
-    return {**read["$defs"], **written["$defs"]}
+    return {**explain(read)["$defs"], **written["$defs"]}
 
 
 def _own_paths() -> Json:
@@ -126,6 +138,7 @@ def _statement() -> Json:
         "summary": "A platform's statement, as the file itself",
         "description": "The body is the file, streamed; 2 GiB at most unless set otherwise. "
         "`id` is the statement's: the same file for the same account has the same.\n\n" + _who(statements.ROLES),
+        "x-roles": _roles(statements.ROLES),
         "parameters": [
             {"name": name, "in": "query", "required": name in schema["required"], "schema": field}
             for name, field in schema["properties"].items()

@@ -28,15 +28,16 @@ _FITTING = ("A-1", "web/main", "DE", "A", "0" * 64, "0", "")
 def sample(model: type[Event]) -> dict[str, Any]:
     """Data that the model reads."""
     schema = model.model_json_schema(mode="serialization")
-    data: dict[str, Any] = _value(schema, schema, model.__name__)
+    data: dict[str, Any] = sample_value(schema, schema, model.__name__)
     return data
 
 
-def _value(root: Schema, schema: Schema, name: str) -> Any:  # noqa: ANN401 - JSON is any shape
+def sample_value(root: Schema, schema: Schema, name: str) -> Any:  # noqa: ANN401 - JSON is any shape
+    """A value that a schema allows; its references lead into `root`, its name suggests what to say."""
     if "$ref" in schema:
-        return _value(root, root["$defs"][schema["$ref"].rpartition("/")[2]], name)
+        return sample_value(root, _target(root, schema["$ref"]), name)
     if "anyOf" in schema:
-        return _value(root, schema["anyOf"][0], name)
+        return sample_value(root, schema["anyOf"][0], name)
     if "enum" in schema:
         return schema["enum"][0]
     if "const" in schema:
@@ -44,12 +45,19 @@ def _value(root: Schema, schema: Schema, name: str) -> Any:  # noqa: ANN401 - JS
     return _MAKERS.get(schema.get("type", ""), _text)(root, schema, name)
 
 
+def _target(root: Schema, reference: str) -> Schema:
+    found: Any = root
+    for step in reference.removeprefix("#/").split("/"):
+        found = found[step]
+    return found  # type: ignore[no-any-return]
+
+
 def _object(root: Schema, schema: Schema, _: str) -> dict[str, Any]:
-    return {field: _value(root, rules, field) for field, rules in schema.get("properties", {}).items()}
+    return {field: sample_value(root, rules, field) for field, rules in schema.get("properties", {}).items()}
 
 
 def _array(root: Schema, schema: Schema, name: str) -> list[Any]:
-    return [_value(root, schema.get("items", {}), name) for _ in range(max(1, schema.get("minItems", 0)))]
+    return [sample_value(root, schema.get("items", {}), name) for _ in range(max(1, schema.get("minItems", 0)))]
 
 
 def _number(_: Schema, schema: Schema, name: str) -> int:
