@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := libs/oms_events services/gateway services/catalog services/inventory services/orders \
             services/fulfilment services/logistics services/settlement services/analytics \
-            deploy/local samples
+            services/console deploy/local samples
 SOURCES := $(addsuffix /src,$(PACKAGES)) bench tests
 
 # Knobs of `make run`

@@ -18,7 +18,7 @@ from oms_events.contracts.intake import StockReport
 from oms_events.contracts.inventory import NodeStockChanged, StockReserved
 from oms_local.run_folder import throw_away_folder
 from oms_local.system import Options, System, running_system
-from oms_local.topology import GATEWAY, service_of
+from oms_local.topology import GATEWAY, WITHOUT_PAGES, service_of
 from oms_sample import masterdata, measure
 from oms_sample.book import Survey
 from oms_sample.channel import ORDERS, PAYMENTS
@@ -193,6 +193,12 @@ def suspended(pids: Iterable[int]) -> Iterator[None]:
 async def fresh_bed(*, workers: int = 1, partitions: int = 4) -> AsyncIterator[Bed]:
     """A system with data of its own, thrown away at the end."""
     with throw_away_folder() as folder:
-        options = Options(run_dir=folder.path, log_level="WARNING", workers=workers, partitions=partitions)
+        options = Options(
+            run_dir=folder.path,
+            services=WITHOUT_PAGES,
+            log_level="WARNING",
+            workers=workers,
+            partitions=partitions,
+        )
         async with running_system(options, report=console.print) as system, Doors(Endpoints.of(system)) as doors:
             yield Bed(system, doors)

@@ -20,7 +20,7 @@ from oms_local.profile import Profile
 from oms_local.servers import Way
 from oms_local.supervisor import Report
 from oms_local.system import Options, System, running_system
-from oms_local.topology import GATEWAY, SERVICES
+from oms_local.topology import WITHOUT_PAGES
 
 from . import small_disk
 from .load import Portions
@@ -32,9 +32,9 @@ AWAY_S = SESSION_S + 2.0
 """How long a fault lasts that outlasts the session."""
 RETURN_TIMEOUT_S = 120.0
 BROKER, DATABASE = "kafka", "postgres"
-CONSUMERS = tuple(service.name for service in SERVICES if service.name not in {GATEWAY, "catalog"})
-WITH_DATABASE = tuple(service.name for service in SERVICES if service.has_database)
-EVERY_SERVICE = tuple(service.name for service in SERVICES)
+CONSUMERS = tuple(service.name for service in WITHOUT_PAGES if service.consumes)
+WITH_DATABASE = tuple(service.name for service in WITHOUT_PAGES if service.has_database)
+EVERY_SERVICE = tuple(service.name for service in WITHOUT_PAGES)
 
 _ENVIRONMENT = {
     "OMS_SESSION_TIMEOUT_MS": str(int(SESSION_S * 1000)),
@@ -121,6 +121,7 @@ async def running_rig(folder: Path, cache: Path, report: Report, load: Portions,
         log_level="WARNING",
         on_console=False,
         environment=_ENVIRONMENT,
+        services=WITHOUT_PAGES,
         detours=detours,
         database_port=database_port,
     )

@@ -16,7 +16,7 @@ from oms_settlement.service import service as settlement
 
 ROOT = Path(__file__).parents[2]
 SERVICES = (catalog, inventory, orders, fulfilment, logistics, settlement, analytics)
-"""Those with a database and a runtime: all but the gateway."""
+"""Those with a database and a runtime: all but gateway and console."""
 
 
 @dataclass(frozen=True)
@@ -33,4 +33,5 @@ DECLARED: Mapping[str, Declared] = {
         for service in SERVICES
     },
     "gateway": Declared([], EVENTS),
+    "console": Declared([], []),
 }

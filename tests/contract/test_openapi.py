@@ -17,8 +17,8 @@ from .services import DECLARED
 
 Json = dict[str, Any]
 
-FILES = [*DECLARED, "oms"]
-"""One document per service, and the whole as callers meet it."""
+FILES = [*(name for name in DECLARED if name != "console"), "oms"]
+"""One document per service with an API, and the whole as callers meet it."""
 
 
 def committed(name: str) -> Json:

@@ -39,7 +39,7 @@ _OUTBOX = text("select count(*) from outbox")
 
 
 class System:
-    """Five services that talk to each other, and the doors through which the world talks to them."""
+    """Services that talk to each other, and the doors through which the world talks to them."""
 
     def __init__(
         self, broker: MemoryBroker, services: Iterable[tuple[Service, str]], tracing_of: Callable[[str], Tracing]

@@ -16,7 +16,7 @@ import pytest
 
 from oms_local.process import CommandFailed
 from oms_local.run_folder import AlreadyRunning, RunFolder
-from oms_local.system import NotInstalled, Options, running_system
+from oms_local.system import KEY_ROLES, NotInstalled, Options, running_system
 from oms_local.topology import Service
 
 PYTHON = sys.executable
@@ -102,7 +102,7 @@ async def test_demo_keys_are_issued_once_for_each_role(options, said):
         first = dict(system.keys)
     async with running_system(options, said.append) as system:
         assert system.keys == first
-    assert (options.run_dir / "keys.json").read_text().split() == ["channel", "warehouse", "carrier", "operator"]
+    assert (options.run_dir / "keys.json").read_text().split() == list(KEY_ROLES)
 
 
 async def test_a_service_that_is_not_installed_is_said_before_anything_starts(options, said):

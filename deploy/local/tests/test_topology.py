@@ -4,16 +4,16 @@ from graphlib import CycleError
 import pytest
 
 from oms_local.ports import LOCALHOST, Ports
-from oms_local.topology import GATEWAY, SERVICES, Service, draw_urls, start_order
+from oms_local.topology import CONSOLE, GATEWAY, SERVICES, Service, draw_urls, start_order
 
 
 def names(ranks: list[list[Service]]) -> list[set[str]]:
     return [{service.name for service in rank} for rank in ranks]
 
 
-def test_the_gateway_starts_last_and_alone():
-    *_, last = names(start_order(SERVICES))
-    assert last == {GATEWAY}
+def test_the_gateway_starts_after_all_services_and_alone_and_then_its_pages():
+    *_, gateway, pages = names(start_order(SERVICES))
+    assert (gateway, pages) == ({GATEWAY}, {CONSOLE})
 
 
 def test_every_need_is_a_service_and_starts_earlier():

@@ -5,7 +5,7 @@ import asyncio
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -67,7 +67,7 @@ async def run(options: argparse.Namespace) -> int:
             endpoints = Endpoints.of(system)
             code = await _play(endpoints, book, options)
             if not options.exit:
-                _invite(endpoints, options.run_dir)
+                _invite(endpoints, system.urls["console"], system.users, options.run_dir)
                 await asyncio.Event().wait()
 
     await until_told_to_stop(serve, _report)
@@ -106,10 +106,11 @@ async def _play(endpoints: Endpoints, book: Book, options: argparse.Namespace) -
     return 0 if result.sound else UNSOUND
 
 
-def _invite(endpoints: Endpoints, run_dir: Path) -> None:
+def _invite(endpoints: Endpoints, console_url: str, users: Mapping[str, str], run_dir: Path) -> None:
     """Where to look, and how to send an order of one's own."""
     key, url = endpoints.keys["channel"], f"{endpoints.gateway_url}/v1/orders"
     console.rule("[bold]Still serving")
+    console.print(f"Console: {console_url}  sign in as [bold]admin[/], password {users['admin']}", highlight=False)
     console.print(f"API and its documentation: {endpoints.gateway_url}/docs")
     console.print(f"Addresses and demo keys: {run_dir / 'endpoints.json'}")
     console.print("An order of your own (paste it; it is signed afresh each time):")

@@ -76,6 +76,7 @@ class Program:
 async def spawn(
     argv: Sequence[str],
     *,
+    stdin: int = DEVNULL,
     stdout: int | IO[bytes],
     env: Mapping[str, str] | None = None,
     account: Account | None = None,
@@ -93,7 +94,7 @@ async def spawn(
         identity = {"user": account.uid, "group": account.gid, "extra_groups": []}
     return await asyncio.create_subprocess_exec(
         *argv,
-        stdin=DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=STDOUT,
         env={**os.environ, **(env or {})},
@@ -122,11 +123,13 @@ async def run(
     env: Mapping[str, str] | None = None,
     account: Account | None = None,
     cwd: Path | None = None,
+    told: str | None = None,
 ) -> str:
-    """Run a one-off command to its end and return what it printed. Raises CommandFailed."""
-    process = await spawn(argv, stdout=PIPE, env=env, account=account, cwd=cwd)
+    """Run a one-off command to its end and return what it printed. `told` is its standard input. Raises
+    CommandFailed."""
+    process = await spawn(argv, stdin=DEVNULL if told is None else PIPE, stdout=PIPE, env=env, account=account, cwd=cwd)
     try:
-        printed, _ = await process.communicate()
+        printed, _ = await process.communicate(None if told is None else told.encode())
     except asyncio.CancelledError:
         send(process, signal.SIGKILL, group=True)
         await process.communicate()  # to its end: a pipe left open would outlive the event loop

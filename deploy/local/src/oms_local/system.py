@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from oms_events import registry
-from oms_local import probes, provision
+from oms_local import pages, probes, provision
 from oms_local.detour import Detour
 from oms_local.errors import LaunchError
 from oms_local.platform import acquire
@@ -26,9 +26,9 @@ from oms_local.profile import Profile
 from oms_local.run_folder import RunFolder, write_private
 from oms_local.servers import Platform, PostgresServer, Way
 from oms_local.supervisor import READY_TIMEOUT_S, Report, Supervisor
-from oms_local.topology import GATEWAY, SERVICES, Service, draw_urls, roles_of, start_order, workers_of
+from oms_local.topology import CONSOLE, GATEWAY, SERVICES, Service, draw_urls, roles_of, start_order, workers_of
 
-KEY_ROLES = ("channel", "warehouse", "carrier", "operator", "finance")
+KEY_ROLES = ("channel", "warehouse", "carrier", "operator", "finance", "viewer")
 
 
 class NotInstalled(LaunchError):
@@ -81,6 +81,8 @@ class System:
     """SQLAlchemy URL of each service's database, as the role that owns it."""
     keys: Mapping[str, ApiKey]
     """A demo key for each role of the gateway."""
+    users: Mapping[str, str]
+    """Names and passwords of those who can sign in to the console, where it runs."""
     _supervisor: Supervisor
 
     @property
@@ -138,13 +140,14 @@ async def running_system(options: Options, report: Report = print) -> AsyncItera
         plan = _Plan.draw(options, platform, folder)
         await _provision(plan, report)
         keys = await _demo_keys(plan)
+        users = await _demo_users(plan, keys)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=2, trust_env=False))  # never by a proxy
         supervisor = await stack.enter_async_context(Supervisor(folder, report))
         for rank in start_order(options.services):
             began = time.monotonic()
             await supervisor.start(*(program for service in rank for program in plan.programs(service, http)))
             report(f"{', '.join(service.name for service in rank)}: ready ({time.monotonic() - began:.1f} s)")
-        system = System(platform, plan.urls, plan.worker_urls, plan.database_urls, keys, supervisor)
+        system = System(platform, plan.urls, plan.worker_urls, plan.database_urls, keys, users, supervisor)
         stack.enter_context(folder.published(_endpoints(system)))
         yield system
 
@@ -211,6 +214,8 @@ class _Plan:
         if service.name == GATEWAY:
             environment["OMS_GATEWAY_KEYS_FILE"] = str(self.keys_file)
             environment["OMS_GATEWAY_ROOT_KEY"] = self.folder.secret("gateway-root-key")
+        if service.name == CONSOLE:
+            environment |= pages.environment(self.folder)
         return environment
 
     def programs(self, service: Service, http: httpx.AsyncClient) -> list[Program]:
@@ -258,6 +263,15 @@ async def _demo_keys(plan: _Plan) -> dict[str, ApiKey]:
     return {role: ApiKey(**key) for role, key in keys.items()}
 
 
+async def _demo_users(plan: _Plan, keys: Mapping[str, ApiKey]) -> dict[str, str]:
+    """Names and passwords for the console, which is told its keys with them."""
+    console = next((service for service in plan.options.services if service.name == CONSOLE), None)
+    if console is None:
+        return {}
+    await pages.provide(_script(console), plan.folder, {role: asdict(key) for role, key in keys.items()})
+    return {user.name: user.password for user in pages.demo_users(plan.folder)}
+
+
 async def _issue(gateway: Service, plan: _Plan, role: str) -> dict[str, str]:
     command = [_script(gateway), "keys", "issue", "--file", str(plan.keys_file)]
     said = await run([*command, "--name", f"demo-{role}", "--role", role], env=plan.environment(gateway))
@@ -274,4 +288,5 @@ def _endpoints(system: System) -> dict[str, object]:
         "services": dict(system.urls),
         "databases": dict(system.database_urls),
         "keys": {role: asdict(key) for role, key in system.keys.items()},
+        "users": dict(system.users),
     }

@@ -33,6 +33,7 @@ class Service:
 
 
 GATEWAY = "gateway"
+CONSOLE = "console"
 _WORKER = "-worker-"
 
 
@@ -74,7 +75,10 @@ SERVICES = (
         consumes=False,
         needs=("catalog", "inventory", "orders", "fulfilment", "logistics", "settlement", "analytics"),
     ),
+    Service(CONSOLE, 8088, has_database=False, consumes=False, needs=(GATEWAY,)),
 )
+WITHOUT_PAGES = tuple(service for service in SERVICES if service.name != CONSOLE)
+"""Everything that handles orders: what is measured, and what faults are played on."""
 
 
 def start_order(services: Iterable[Service]) -> list[list[Service]]:

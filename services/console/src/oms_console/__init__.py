@@ -1,0 +1,1 @@
+"""Pages for people over the gateway's API: no database, no broker."""

@@ -1,0 +1,91 @@
+"""The command line: serve, and who may sign in."""
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+from pydantic import ValidationError
+
+from oms_console import passwords, users
+from oms_console.console import serve
+from oms_console.roles import Role
+from oms_console.settings import ConsoleSettings
+from oms_events.runtime import telemetry
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The console script `oms-console`. Exit code 2: asked for something impossible."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except (users.NameTaken, users.UserUnknown, passwords.Unfit, OSError) as error:
+        sys.exit(_complain(str(error)))
+    except KeyError as error:
+        sys.exit(_complain(f"the file of keys has none for {error.args[0]}"))
+    except ValidationError as error:
+        sys.exit(_complain("; ".join(f"{'.'.join(map(str, e['loc'])) or 'user'}: {e['msg']}" for e in error.errors())))
+
+
+def _complain(message: str) -> int:
+    print(f"oms-console: {message}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="oms-console", description="The OMS's pages. Settings are OMS_*.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="run this process until SIGTERM").set_defaults(run=_serve)
+    actions = commands.add_parser("users", help="who may sign in").add_subparsers(dest="action", required=True)
+    add = actions.add_parser("add", help="add a user; the password comes from standard input or a prompt")
+    add.set_defaults(run=_add)
+    add.add_argument("--role", action="append", required=True, choices=[role.value for role in Role], help="repeatable")
+    password = actions.add_parser("password", help="give a user another password, which ends their sessions")
+    password.set_defaults(run=_password)
+    remove = actions.add_parser("remove", help="remove a user, which ends their sessions")
+    remove.set_defaults(run=_remove)
+    list_ = actions.add_parser("list", help="all users, without passwords")
+    list_.set_defaults(run=_list)
+    for action in (add, password, remove):
+        action.add_argument("--name", required=True)
+    for action in (add, password, remove, list_):
+        action.add_argument("--file", type=Path, default=Path(os.environ.get("OMS_CONSOLE_USERS_FILE", "users.json")))
+    return parser
+
+
+def _serve(_: argparse.Namespace) -> None:
+    settings = ConsoleSettings()
+    telemetry.configure("console", level=settings.log_level, log_format=settings.log_format)
+    uvloop.run(serve(settings))
+
+
+def _add(arguments: argparse.Namespace) -> None:
+    roles = [Role(role) for role in arguments.role]
+    users.add(arguments.file, name=arguments.name, roles=roles, password=_asked_password())
+
+
+def _password(arguments: argparse.Namespace) -> None:
+    users.set_password(arguments.file, name=arguments.name, password=_asked_password())
+
+
+def _remove(arguments: argparse.Namespace) -> None:
+    users.remove(arguments.file, name=arguments.name)
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    for user in users.list_users(arguments.file):
+        print(json.dumps({"name": user.name, "roles": user.roles}))
+
+
+def _asked_password() -> str:
+    """Typed twice at a prompt, or one line of standard input."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Again: ") != password:
+        raise passwords.Unfit("the two are not the same")
+    return password

@@ -1,0 +1,1 @@
+"""Pictures: geometry worked out here, drawn by templates as SVG."""

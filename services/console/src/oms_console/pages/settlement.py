@@ -1,0 +1,198 @@
+"""Did the money come: the wallets, the statements, the differences, the books."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from oms_console.drawing.charts import Bar, Segment, bars, segments
+from oms_console.gateway import Forbidden, Query, Refused, or_gap, together
+from oms_console.i18n import Tongue
+from oms_console.roles import Role
+from oms_console.sessions import Notice
+from oms_console.visit import Visit, text_of
+
+PER_PAGE = 50
+STATES = ("open", "written_off", "resolved")
+FORMATS = ("canonical", "amazon_v2", "stripe_balance")
+_LINES_SHOWN = 100
+_STATEMENTS_SHOWN = 8
+
+
+async def show(visit: Visit) -> Response:
+    """The cockpit: each wallet's expected money by what became of it, its differences, and the latest statements."""
+    api = visit.api()
+    found = await together(
+        overview=api.get("/v1/settlement/overview"),
+        statements=or_gap(api.get("/v1/statements", {"limit": _STATEMENTS_SHOWN})),
+        balance=or_gap(api.get("/v1/trial-balance")),
+    )
+    return visit.show(
+        "settlement.html",
+        accounts=[_account(account, visit.tongue) for account in found["overview"]["accounts"]],
+        statements=found["statements"],
+        balance=found["balance"],
+        formats=FORMATS,
+        may_import=visit.may(Role.FINANCE),
+    )
+
+
+def _account(account: Mapping[str, Any], tongue: Tongue) -> dict[str, Any]:
+    """A wallet with its picture. Amounts are signed; a bar shows how much, whichever way it flows."""
+    in_difference = sum(abs(reason["expected_minor"]) for reason in account["differences"])
+    parts = (
+        ("matched", abs(account["matched_minor"]), "done"),
+        ("different", in_difference, "hold"),
+        ("written_off", abs(account["written_off_minor"]), "off"),
+        ("not_due", abs(account["not_due_minor"]), "go1"),
+    )
+    currency = account["currency"]
+    return {
+        **account,
+        "parts": segments([(key, minor, tongue.money(minor, currency), tone) for key, minor, tone in parts]),
+        "reasons": _reasons(account, tongue),
+        "open": sum(reason["differences"] for reason in account["differences"]),
+    }
+
+
+def _reasons(account: Mapping[str, Any], tongue: Tongue) -> list[Bar]:
+    rows = sorted(account["differences"], key=lambda reason: -abs(reason["difference_minor"]))
+    return bars(
+        (
+            reason["reason"],
+            reason["difference_minor"],
+            f"{tongue.money(reason['difference_minor'], account['currency'])} · {tongue.number(reason['differences'])}",
+        )
+        for reason in rows
+    )
+
+
+async def differences(visit: Visit) -> Response:
+    """Differences, by reason, wallet and state."""
+    asked = {
+        "state": visit.query("state", "open"),
+        "reason": visit.query("reason"),
+        "channel": visit.query("channel"),
+        "shop": visit.query("shop"),
+    }
+    api = visit.api()
+    found = await together(
+        page=api.get("/v1/differences", {**asked, "limit": PER_PAGE, "cursor": visit.query("cursor")}),
+        summary=or_gap(api.get("/v1/services/settlement/summary")),
+    )
+    page = found["page"]
+    return visit.show(
+        "differences.html",
+        rows=page["items"],
+        asked=asked,
+        counts=found["summary"]["differences"] if found["summary"] else [],
+        states=STATES,
+        following=page["next_cursor"] and visit.address("/settlement/differences", **asked, cursor=page["next_cursor"]),
+    )
+
+
+async def difference(visit: Visit) -> Response:
+    """One difference, what was decided of it, and the forms to decide."""
+    row = await visit.api().get(f"/v1/differences/{visit.part('difference_id')}")
+    return visit.show("difference.html", row=row, may=_deciding(visit) is not None)
+
+
+async def decide(visit: Visit) -> Response:
+    """Write it off, or say that it is resolved."""
+    form = await visit.form()
+    difference_id, action = visit.part("difference_id"), text_of(form, "action")
+    if action not in {"write-off", "resolve"}:
+        raise HTTPException(400)
+    here = f"/settlement/differences/{difference_id}"
+    body = {"note": f"{visit.name}: {text_of(form, 'note', longest=400)}"}
+    try:
+        await visit.api(_deciding(visit) or Role.FINANCE).post(f"/v1/differences/{difference_id}:{action}", body)
+    except (Refused, Forbidden) as error:
+        return visit.go(here, Notice(key="notice.refused", tone="bad", values={"detail": error.detail}))
+    return visit.go(here, Notice(key=f"notice.{action}"))
+
+
+def _deciding(visit: Visit) -> Role | None:
+    """The role in which a person may decide about a difference: finance goes further than an operator may."""
+    return next((role for role in (Role.FINANCE, Role.OPERATOR) if visit.may(role)), None)
+
+
+async def statements(visit: Visit) -> Response:
+    """All statements, newest first."""
+    api, state = visit.api(), visit.query("state")
+    page = await api.get("/v1/statements", {"state": state, "limit": PER_PAGE, "cursor": visit.query("cursor")})
+    return visit.show(
+        "statements.html",
+        statements=page["items"],
+        following=page["next_cursor"]
+        and visit.address("/settlement/statements", state=state, cursor=page["next_cursor"]),
+        formats=FORMATS,
+        may_import=visit.may(Role.FINANCE),
+    )
+
+
+async def import_statement(visit: Visit) -> Response:
+    """Hand a file on to the gateway. It is read as it comes, kept on disk, and never whole in memory."""
+    form = await visit.form(largest_bytes=visit.console.settings.console_upload_bytes)
+    file = form.get("file")
+    channel, _, shop = text_of(form, "account").partition("/")
+    asked = {"channel": channel.strip(), "shop": shop.strip(), "format": text_of(form, "format")}
+    if not isinstance(file, UploadFile) or not file.size or not all(asked.values()):
+        return visit.go("/settlement/statements", Notice(key="notice.no_file", tone="warn"))
+    name = "".join(character for character in (file.filename or "") if character.isprintable())[:255]
+    try:
+        receipt = await visit.api(Role.FINANCE).upload("/v1/statements", {**asked, "file_name": name}, file.file)
+    except Refused as error:
+        return visit.go(
+            "/settlement/statements", Notice(key="notice.refused", tone="bad", values={"detail": error.detail})
+        )
+    return visit.go(f"/settlement/statements/{receipt['id']}", Notice(key="notice.uploaded"))
+
+
+async def statement(visit: Visit) -> Response:
+    """One statement and its lines; while it is worked on, how far it is."""
+    api, statement_id = visit.api(), UUID(visit.part("statement_id"))
+    order_no = visit.query("order_no")
+    asked: Query = {"limit": _LINES_SHOWN, "cursor": visit.query("cursor"), "order_no": order_no}
+    path = f"/v1/statements/{statement_id}"
+    found = await together(statement=or_gap(api.get(path)), lines=or_gap(api.get(f"{path}/lines", asked)))
+    here, lines = f"/settlement/statements/{statement_id}", found["lines"]
+    cursor = lines and lines["next_cursor"]
+    return visit.show(
+        "statement.html",
+        statement_id=statement_id,
+        statement=found["statement"],
+        progress=progress(found["statement"], visit.tongue),
+        lines=lines and lines["items"],
+        order_no=order_no,
+        following=cursor and visit.address(here, order_no=order_no, cursor=cursor),
+    )
+
+
+async def statement_progress(visit: Visit) -> Response:
+    """What changes on it while it is worked on."""
+    found = await or_gap(visit.api().get(f"/v1/statements/{visit.part('statement_id')}"))
+    return visit.fragment("statement_progress.html", statement=found, progress=progress(found, visit.tongue))
+
+
+def progress(statement: Any, tongue: Tongue) -> list[Segment]:  # noqa: ANN401 - an answer, or a gap
+    """Its lines: cleared, with a difference, still to do."""
+    if not statement or not statement["lines"]:
+        return []
+    cleared, done, lines = statement["lines_cleared"], statement["lines_done"], statement["lines"]
+    parts = (
+        ("cleared", cleared, "done"),
+        ("different", max(0, done - cleared), "hold"),
+        ("to_do", max(0, lines - done), "off"),
+    )
+    return segments([(key, count, tongue.number(count), tone) for key, count, tone in parts])
+
+
+async def books(visit: Visit) -> Response:
+    """The trial balance."""
+    account = visit.query("account")
+    balance = await visit.api().get("/v1/trial-balance", {"account": account})
+    return visit.show("books.html", balance=balance, account=account)
