@@ -1,5 +1,6 @@
 """Geometry: what is drawn adds up."""
 
+import itertools
 from typing import Any
 
 from hypothesis import given
@@ -23,7 +24,7 @@ def test_the_longest_bar_fills_the_width_and_none_more(values: list[int]) -> Non
 def test_segments_stand_side_by_side_and_fill_the_width(values: list[int]) -> None:
     drawn = segments([(str(place), value, "", "") for place, value in enumerate(values)])
     assert len(drawn) == sum(1 for value in values if value)
-    for left, right in zip(drawn, drawn[1:], strict=False):
+    for left, right in itertools.pairwise(drawn):
         assert abs(left.x + left.width - right.x) < 0.01
     assert not drawn or abs(drawn[-1].x + drawn[-1].width - 100) < 0.02
 
@@ -142,5 +143,5 @@ def test_every_piece_of_every_layer_is_drawn_once(cells: list[tuple[int, int, in
     assert drawn.oversold == max(0, reserved - stock["pool_base"])
     assert abs(sum(ribbon.right - ribbon.left for ribbon in drawn.to_logical) - (100 if on_hand else 0)) < 0.01
     for ribbon in [*drawn.to_logical, *drawn.to_pool]:
-        assert -0.01 <= min(ribbon.left, ribbon.to_left)
+        assert min(ribbon.left, ribbon.to_left) >= -0.01
         assert max(ribbon.right, ribbon.to_right) <= 100.01

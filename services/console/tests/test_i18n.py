@@ -64,7 +64,7 @@ def test_no_text_is_there_for_nothing() -> None:
     def asked_for(key: str) -> bool:
         kind = key.removesuffix(PLURAL).removesuffix(".about").rpartition(".")[0]
         known = (f'"{key.removesuffix(PLURAL)}"', f'"{kind}"', f'"{kind}." ~', f'"{kind}.{{', f'("{kind}.')
-        return any(name in everything for name in known) or (kind.startswith("ledger") or kind.startswith("error"))
+        return any(name in everything for name in known) or (kind.startswith(("ledger", "error")))
 
     assert {key for key in catalog("en") if not asked_for(key)} == set()
 

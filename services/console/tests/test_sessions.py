@@ -108,7 +108,8 @@ def test_a_path_of_ours_is_followed(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil", "/a\nb", "javascript:alert(1)"]
+    "path",
+    ["", "https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil", "/a\nb", "javascript:alert(1)"],
 )
 def test_a_path_of_somebody_else_is_not(path: str) -> None:
     assert local_path(path) == "/"

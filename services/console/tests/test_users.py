@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import stat
 import sys
 from pathlib import Path
@@ -98,7 +97,7 @@ def test_the_command_takes_the_password_from_standard_input(
     add = ("users", "add", "--file", str(file), "--name", "ann", "--role", "finance")
     run(*add, said=f"{PASSWORD}\n", monkeypatch=monkeypatch)
     assert users.UserBook(file).check("ann", PASSWORD) is not None
-    assert stat.S_IMODE(os.stat(file).st_mode) == 0o600
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
     run("users", "list", "--file", str(file), monkeypatch=monkeypatch)
     assert json.loads(capsys.readouterr().out) == {"name": "ann", "roles": ["finance"]}
 
@@ -113,7 +112,7 @@ def test_the_command_takes_the_password_from_standard_input(
         (("password", "--name", "bob"), PASSWORD, "no user is named bob"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(
+def test_what_cannot_be_done_is_said_in_one_line(  # noqa: PLR0917 - fixtures and cases
     file: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

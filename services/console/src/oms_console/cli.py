@@ -15,7 +15,7 @@ from oms_console import passwords, users
 from oms_console.console import serve
 from oms_console.roles import Role
 from oms_console.settings import ConsoleSettings
-from oms_events.runtime import telemetry
+from oms_events.runtime import logs
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(_: argparse.Namespace) -> None:
     settings = ConsoleSettings()
-    telemetry.configure("console", level=settings.log_level, log_format=settings.log_format)
+    logs.configure("console", level=settings.log_level, log_format=settings.log_format)
     uvloop.run(serve(settings))
 
 
