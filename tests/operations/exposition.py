@@ -9,6 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from oms_events.runtime import telemetry
 from oms_gateway import metrics as gateway_metrics
 from oms_orders.adapters import gauges as orders_gauges
+from oms_settlement.app import gauges as settlement_gauges
 
 SCRAPED = frozenset({"job", "instance", "service"})
 """Labels that the scrape adds to every series, see `prometheus.yml`."""
@@ -20,7 +21,7 @@ OF_EVERY_PROCESS = {
 }
 
 
-_MODULES = (telemetry, gateway_metrics, orders_gauges)
+_MODULES = (telemetry, gateway_metrics, orders_gauges, settlement_gauges)
 
 
 def exported() -> Mapping[str, frozenset[str]]:

@@ -23,6 +23,7 @@ ROWS = [
     "Batch size",
     "Retries",
     "Orders on their way",
+    "Money",
     "Gateway",
     "HTTP",
     "Processes",
