@@ -133,6 +133,12 @@ async def alone(connection: AsyncConnection) -> None:
     await connection.execute(_ALONE)
 
 
+async def enqueue(connection: AsyncConnection, order_ids: Sequence[str]) -> None:
+    """Leave these orders for the next time."""
+    if order_ids:
+        await connection.execute(_ENQUEUE, {"slices": _slices(order_ids)})
+
+
 async def take_changed(connection: AsyncConnection, *, rows: int) -> list[str]:
     """Orders of which something is new, out of so many rows of the queue."""
     return list((await connection.execute(_TAKE, {"rows": rows})).scalars())

@@ -14,6 +14,10 @@ from oms_events.runtime.work import Work
 
 _AT_A_TIME = 100
 """Orders between two looks at what else the process has to do: an API in it must not wait."""
+_PAGE = 500
+"""Orders that are loaded and saved together."""
+_ROWS_A_RUN = 100
+"""Batches of news that one run looks at: orders that are in several of them are worked out once."""
 _LONGEST_S = 2.0
 """How long one transaction goes on while there is more: what it changed stays locked until it ends."""
 
@@ -25,15 +29,15 @@ async def keep_up(work: Work) -> None:
 
 async def work_out_changed(work: Work) -> int:
     """Work out orders of which something is new, for a while; answers how many."""
-    until, count = time.monotonic() + _LONGEST_S, 0
+    until, done = time.monotonic() + _LONGEST_S, 0
     await facts.alone(work.connection)
     await facts.take_changed_prices(work.connection)
-    while changed := await facts.take_changed(work.connection, rows=1):
-        await _bring_up(work.connection, changed)
-        count += len(changed)
-        if time.monotonic() >= until:
-            break
-    return count
+    changed = await facts.take_changed(work.connection, rows=_ROWS_A_RUN)
+    while done < len(changed) and time.monotonic() < until:
+        await _bring_up(work.connection, changed[done : done + _PAGE])
+        done = min(done + _PAGE, len(changed))
+    await facts.enqueue(work.connection, changed[done:])
+    return done
 
 
 async def load(connection: AsyncConnection, order_ids: Collection[str]) -> tuple[dict[str, Order], Prices]:
