@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
+from oms_analytics.service import service as analytics
 from oms_catalog.service import service as catalog
 from oms_events.registry import topics
 from oms_events.runtime.service import Service
@@ -20,7 +21,7 @@ from oms_orders.service import service as orders
 from .players import LEEDS, LONDON, Outside, counted
 from .system import System
 
-SERVICES = (catalog, inventory, orders, fulfilment, logistics)
+SERVICES = (catalog, inventory, orders, fulfilment, logistics, analytics)
 ROOT = Path(__file__).parents[2]
 
 OutsideOf = Callable[..., Awaitable[Outside]]

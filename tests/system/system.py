@@ -19,6 +19,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic_core import to_json
 from sqlalchemy import text
 
+from oms_analytics.app import verification
 from oms_events.codec import Record, decode, encode
 from oms_events.envelope import EventMeta, Received
 from oms_events.registry import Event, topics
@@ -162,12 +163,14 @@ class System:
         return Counter(type(event).__name__ for event in about)
 
     async def check_books(self) -> None:
-        """No event was set aside, and inventory's balances are what its ledger says."""
+        """No event was set aside, inventory's balances are what its ledger says, and profits what was said comes to."""
         for name, runtime in self._runtimes.items():
             async with runtime.connection() as connection:
                 letters = await dead_letters.list_letters(connection, closed=True)
             assert not letters, (name, letters)
         assert await self.ask("inventory", "/v1/reconciliation") == {"balanced": True, "differences": []}
+        async with self._runtimes["analytics"].connection() as connection:
+            assert [found async for found in verification.differences(connection)] == []
 
 
 async def _timed_work(runtime: Runtime) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from oms_events.contracts.orders import OrderPlaced
 from oms_events.testing.memory_broker import MemoryBroker
 
 from .conftest import OutsideOf
@@ -160,7 +161,29 @@ async def test_every_order_ends_as_it_should(outside_of: OutsideOf, seed: int) -
     assert told["OrderReleased"] == told["OrderCompleted"] == list(EXPECTED.values()).count("completed")
     assert told["OrderCancelled"] == len(CANCELLED)
     await check_stock(outside, {"A": 120, "B": 20, "C": 20, "D": 11, "E": 5})
+    await check_profit(outside)
     await outside.system.check_books()
+
+
+async def check_profit(outside: Outside) -> None:
+    """Analytics counts what happened, however often and in whatever order it heard of it. An order that was cancelled
+    before it came is none."""
+    happened = [received.event for received in outside.system.events()]
+    placed = {str(event.order_id): event for event in happened if isinstance(event, OrderPlaced)}
+    cancelled = [no for no in CANCELLED if str(ident(no)) in placed]
+    overview = await outside.system.ask("analytics", "/v1/overview")
+    [counted_] = overview["currencies"]
+    assert not overview["waiting"]
+    assert (counted_["orders"], counted_["cancelled_orders"]) == (len(placed), len(cancelled))
+    kept = sum(sum(lines.values()) for no, lines in BOOK.items() if no not in CANCELLED)
+    assert counted_["units"] == kept - sum(sum(BOOK[no].values()) for no in PART_CANCELLED) + sum(
+        delivered_units(no, listing) for no in PART_CANCELLED for listing in BOOK[no]
+    )
+    assert counted_["shipments"] == counted_["delivered"]
+    arrived = sum(delivered_units(no, listing) for no, lines in BOOK.items() for listing in lines)
+    [accrued] = (await outside.system.ask("analytics", "/v1/profit", by="channel", version="accrued"))["sums"]
+    assert accrued["units"] == arrived
+    assert overview["holds"]["open"] == 0
 
 
 async def check_stock(outside: Outside, brought: dict[str, int]) -> None:

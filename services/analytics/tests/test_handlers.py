@@ -252,3 +252,20 @@ async def test_an_older_version_never_replaces_a_newer_one(scenario: Scenario) -
         await scenario.deliver(record)
     await hear(scenario, story.placed())
     assert (await versions(scenario, story))["estimated"]["cost_of_goods_minor"] == -300
+
+
+async def test_a_payment_in_another_currency_is_no_answer(scenario: Scenario) -> None:
+    story = Story()
+    paid = story.differs("goods", 0, 3900).model_copy(update={"currency": "EUR", "reason": "FX_SETTLEMENT"})
+    await hear(scenario, story.placed(), story.accrued(goods=3299), paid)
+    settled = (await versions(scenario, story))["settled"]
+    assert (settled["profit_minor"], settled["settled_share"]) == (3299, 0.0)
+
+
+async def test_the_newest_word_of_statements_on_a_component_counts(scenario: Scenario) -> None:
+    story = Story()
+    await hear(scenario, story.placed(), story.accrued(goods=3299), story.differs("goods", 3299, 1000))
+    assert (await versions(scenario, story))["settled"]["profit_minor"] == 1000
+    scenario.now += timedelta(days=1)
+    await hear(scenario, story.matched(goods=3299))
+    assert (await versions(scenario, story))["settled"]["profit_minor"] == 3299

@@ -1,12 +1,13 @@
 """The books are looked over: right ones are found right, and any number that is changed is found."""
 
 import argparse
+import asyncio
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from oms_analytics.app import verification
+from oms_analytics.app import verification, working_out
 from oms_analytics.entrypoints import commands
 from oms_events.testing.scenario import Scenario
 
@@ -117,3 +118,31 @@ async def test_told_in_another_order_and_more_often_the_export_is_the_same_to_th
     await books.run_jobs()
     assert await exported(books, capsys) == before
     assert await found(books) == []
+
+
+async def test_two_who_work_out_the_same_orders_add_each_once(books: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(working_out, "_PAGE", 1)
+    stories = [Story() for _ in range(6)]
+    await books.given(*(story.placed() for story in stories))
+    await books.given(*(story.dispatched() for story in stories))
+
+    async def one_worker() -> int:
+        async with books.transaction() as work:
+            return await working_out.work_out_changed(work)
+
+    assert sorted(await asyncio.gather(one_worker(), one_worker())) == [0, 6]
+    assert await found(books) == []
+
+
+async def test_what_there_is_no_time_for_is_left_for_the_next_time(
+    books: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working_out, "_PAGE", 2)
+    monkeypatch.setattr(working_out, "_LONGEST_S", 0.0)
+    await books.given(*(Story().placed() for _ in range(5)))
+    done = []
+    while not done or done[-1]:
+        async with books.transaction() as work:
+            done.append(await working_out.work_out_changed(work))
+        assert await found(books) == []
+    assert done == [2, 2, 1, 0]

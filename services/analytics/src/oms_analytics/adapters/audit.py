@@ -1,7 +1,7 @@
 """What is needed to look over the books, and to write them out."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from sqlalchemy import text
@@ -23,7 +23,8 @@ _DAYS = text(
 _ORDERS_OF_DAY = text(
     """
     select cast(order_id as text) as order_id from order_profits
-     where placed_at >= :start and placed_at < :end order by order_id
+     where placed_at >= cast(:start as timestamptz) and placed_at < cast(:start as timestamptz) + interval '1 day'
+     order by order_id
     """
 )
 _STORED = text(
@@ -95,9 +96,7 @@ async def days(connection: AsyncConnection) -> list[date]:
 async def orders_of(connection: AsyncConnection, day: date) -> list[str]:
     """Orders placed on a day."""
     start = datetime.combine(day, time(), UTC)
-    return list(
-        (await connection.execute(_ORDERS_OF_DAY, {"start": start, "end": start + timedelta(days=1)})).scalars()
-    )
+    return list((await connection.execute(_ORDERS_OF_DAY, {"start": start})).scalars())
 
 
 async def stored(connection: AsyncConnection, order_ids: Collection[str]) -> dict[str, tuple[Sequence[int], Shares]]:

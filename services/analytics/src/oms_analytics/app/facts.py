@@ -130,7 +130,7 @@ def _difference(received: Received[DifferenceAttributed]) -> Document:
         "components": [[difference.component, difference.expected_minor, difference.settled_minor]],
         "reason": difference.reason,
         # Money that no statement has named is late, and still expected.
-        "answered": difference.statement_id is not None and difference.settled_minor != 0,
+        "answered": difference.statement_id is not None,
         "sequence": received.meta.sequence or 0,
     }
 

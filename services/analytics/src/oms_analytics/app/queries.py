@@ -18,6 +18,7 @@ from oms_analytics.domain.profit import Account, accounts
 View = dict[str, Any]
 
 _TOP_SKUS = 10
+_LAST_HOUR = datetime.max.replace(tzinfo=UTC) - timedelta(hours=1)
 _HOURS_OF_HOLDS = 48
 _LONGEST_BY_HOUR = timedelta(days=3)
 
@@ -66,9 +67,9 @@ async def overview(connection: AsyncConnection, start: datetime | None, end: dat
     """What a cockpit shows of orders placed in a time; all of it unless told."""
     first, last = await views.known_range(connection)
     start = (start or first or now).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    end = (end or (last or now) + timedelta(hours=1)).astimezone(UTC)
+    end = (end or min(last or now, _LAST_HOUR) + timedelta(hours=1)).astimezone(UTC)
     unit: Literal["hour", "day"] = "hour" if end - start <= _LONGEST_BY_HOUR else "day"
-    days = start.date(), max(start, end - timedelta(microseconds=1)).date()
+    days = start.date(), (end - timedelta(microseconds=1) if end > start else start).date()
     return {
         "from": start,
         "to": end,

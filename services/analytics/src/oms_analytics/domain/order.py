@@ -105,7 +105,7 @@ class _Notes:
     delivered: set[str] = field(default_factory=set)
     late: set[str] = field(default_factory=set)
     accruals: dict[str, list[Money]] = field(default_factory=dict)
-    standings: dict[tuple[str, str], tuple[tuple[int, datetime, str], Standing]] = field(default_factory=dict)
+    standings: dict[tuple[str, str], tuple[tuple[datetime, int, str], Standing]] = field(default_factory=dict)
     write_offs: dict[str, Money] = field(default_factory=dict)
     rejections: int = 0
 
@@ -200,7 +200,7 @@ def _accrual(notes: _Notes, fact: Fact) -> None:
 
 def _standing(notes: _Notes, fact: Fact) -> None:
     told = fact.document
-    rank = (told["sequence"], fact.occurred_at, fact.event_id)
+    rank = (fact.occurred_at, told["sequence"], fact.event_id)
     for component, expected, settled in told["components"]:
         key = (component, told["currency"])
         if key not in notes.standings or notes.standings[key][0] < rank:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oms_analytics.domain.amounts import COMPONENTS, PLACE, Component, Version
-from oms_analytics.domain.order import Line, Order
+from oms_analytics.domain.order import Line, Order, Standing
 from oms_analytics.domain.prices import Prices, Split
 
 _OF_ACCRUALS: Mapping[str, Component] = {
@@ -86,7 +86,9 @@ class _Writer:
     sheets: dict[str, Sheet] = field(default_factory=dict)
 
     def column(self, component: Component, currency: str, amounts: Sequence[int]) -> None:
-        """Add an amount to each line."""
+        """Add an amount to each line. A currency in which there is nothing gets no sheet."""
+        if not any(amounts):
+            return
         sheet = self.sheets.get(currency)
         if sheet is None:
             sheet = self.sheets[currency] = Sheet.blank(len(self.order.lines))
@@ -164,7 +166,7 @@ def _settled(order: Order, prices: Prices, basis: _Basis) -> Account:
     for key in sorted(accrued.keys() | order.standings.keys() | written_off.keys()):
         component, currency = key
         amount, standing, lost = accrued.get(key, 0), order.standings.get(key), written_off.get(key, 0)
-        if standing is not None and standing.answered:
+        if standing is not None and _counts(standing, order):
             # What was paid, and what was accrued since. A write-off names a loss that is in what was paid already.
             amount = standing.settled_minor + amount - standing.expected_minor - lost
         _write_sum(writer, basis, component, currency, amount)
@@ -175,6 +177,12 @@ def _settled(order: Order, prices: Prices, basis: _Basis) -> Account:
     return account
 
 
+def _counts(standing: Standing, order: Order) -> bool:
+    """Whether a statement has spoken of it. One in another currency than the order's is no answer: what it paid stands
+    for money that is still expected in this one."""
+    return standing.answered and standing.currency == order.currency
+
+
 def _answered(order: Order, accrued: Mapping[tuple[str, str], int]) -> tuple[int, int]:
     """How much money is expected in the order's currency, and of how much of it statements have spoken."""
     expected = answered = 0
@@ -183,7 +191,7 @@ def _answered(order: Order, accrued: Mapping[tuple[str, str], int]) -> tuple[int
             continue
         expected += abs(amount)
         standing = order.standings.get((component, currency))
-        if standing is not None and standing.answered:
+        if standing is not None and _counts(standing, order):
             answered += min(abs(amount), abs(standing.expected_minor))
     return expected, answered
 
