@@ -196,6 +196,14 @@ async def test_an_order_is_one_trace_from_the_request_to_the_delivery(traced: Tr
     assert not [span for span in spans if span.failed or span.ended_ns < span.started_ns]
 
 
+async def test_spans_name_nobody(traced: Traced) -> None:
+    await _play(traced, "1")
+    told = traced.collector.raw().decode(errors="replace")
+    assert str(ident("1")) in told
+    destination = order("1", a=1).ship_to
+    assert not [word for word in (destination.city, destination.postcode, destination.receiver_token) if word in told]
+
+
 async def test_spans_say_what_the_conventions_ask_for(traced: Traced) -> None:
     spans = await _play(traced, "1")
     (one,) = [span for span in spans if span.name == "process OrderPlaced"]
