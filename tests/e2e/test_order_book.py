@@ -16,6 +16,7 @@ from oms_sample.cli import SLICE
 from oms_sample.client import Doors
 from oms_sample.endpoints import Endpoints
 from oms_sample.play import Played, Settings, Stage, prepare
+from oms_sample.settling import Settlement
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
@@ -43,6 +44,12 @@ async def kill_one_after_the_other(system: System) -> None:
         await system.until_ready(service)
 
 
+async def kill_while_statements_are_read(system: System) -> None:
+    await asyncio.sleep(2)
+    await system.kill("settlement")
+    await system.until_ready("settlement")
+
+
 async def play(stage: Stage, meanwhile: asyncio.Task[None]) -> Played:
     played = await stage.play()
     await meanwhile
@@ -51,8 +58,14 @@ async def play(stage: Stage, meanwhile: asyncio.Task[None]) -> Played:
 
 async def test_every_order_ends_or_waits_for_a_reason_when_services_are_killed(system: System) -> None:
     async with Doors(Endpoints.of(system)) as doors:
-        stage = await prepare(doors, Book(SLICE, SALES), Settings(rate=20), report=print)
+        book = Book(SLICE, SALES)
+        stage = await prepare(doors, book, Settings(rate=20), report=print)
+        settlement = Settlement(doors, book, stage.played, report=print)
+        await settlement.prepare()
         played = await play(stage, asyncio.create_task(kill_one_after_the_other(system)))
+        settling = asyncio.create_task(settlement.settle(await audit.all_orders(doors.operator)))
+        await kill_while_statements_are_read(system)
+        settled = await settling
         verdict = audit.judge(played.journal, await audit.inspect(doors.operator))
 
     assert verdict.accepted == SALES
@@ -63,5 +76,16 @@ async def test_every_order_ends_or_waits_for_a_reason_when_services_are_killed(s
     assert verdict.differences == []
     assert verdict.dead_letters == []
     assert not played.stalled
+
+    assert (settled.refused, settled.faults, settled.unplanted, settled.cleared) == ([], [], [], [])
+    assert len(settled.kinds) >= 5
+    assert all(kind.found == kind.planted for kind in settled.kinds.values()), settled.kinds
+    assert sum(wallet.matched_minor for wallet in settled.wallets) > 0
+    assert {wallet.format for wallet in settled.wallets if wallet.lines} == {
+        "canonical",
+        "amazon_v2",
+        "stripe_balance",
+    }
+    assert sum(row["profit_minor"] for row in settled.profit) > 0
     completed = sum(verdict.states.get("completed", {}).values())
     assert completed > SALES * 0.8, verdict.states

@@ -19,6 +19,7 @@ from oms_sample.client import Doors, Refused, Unavailable
 from oms_sample.cut import cut
 from oms_sample.endpoints import Endpoints, NotRunning
 from oms_sample.play import Settings, Stalled, prepare
+from oms_sample.settling import Settlement
 
 SLICE = Path(__file__).parents[2] / "uci_online_retail" / "slice.csv.gz"
 UNSOUND, UNUSABLE, INTERRUPTED = 1, 2, 130
@@ -92,14 +93,19 @@ async def _play(endpoints: Endpoints, book: Book, options: argparse.Namespace) -
     async with Doors(endpoints) as doors:
         since = await hops.ends(endpoints.bootstrap)
         stage = await prepare(doors, book, Settings(options.rate, options.seed), _report)
+        settlement = Settlement(doors, book, stage.played, _report)
+        await settlement.prepare()
         cpu_before = measure.cpu_seconds(endpoints.pids)
         played = await stage.play()
         costs = summary.Costs(
             measure.spent(cpu_before, measure.cpu_seconds(endpoints.pids)), measure.memory_mb(endpoints.pids)
         )
+        # Told again, the players know nothing of what was shipped the first time: there is nothing to settle.
+        settled = None if played.before.known else await settlement.settle(await audit.all_orders(doors.operator))
         verdict = audit.judge(played.journal, await audit.inspect(doors.operator))
         stock = await doors.operator.get("/v1/services/inventory/summary")
-    result = summary.Summary(played, verdict, await hops.read(endpoints.bootstrap, since), costs, stock)
+    tape = await hops.read(endpoints.bootstrap, since)
+    result = summary.Summary(played, verdict, tape, costs, stock, settled)
     summary.show(result, console)
     if options.summary is not None:
         options.summary.write_text(json.dumps(result.as_json(), indent=2))

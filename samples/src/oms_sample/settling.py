@@ -31,6 +31,8 @@ PATIENCE_S = 60.0
 VALID_FROM = "2010-01-01T00:00:00Z"
 MARKETPLACE = "sample.example"
 UPLOADS_AT_ONCE = 4
+AWAITED = "still awaited"
+"""What nothing came of and what is not overdue yet."""
 _ENDED = frozenset({"posted", "refused"})
 _OPEN = frozenset({"open", "overdue", "different"})
 _CONTENT_TYPES = {"canonical": "text/csv", "amazon_v2": "text/tab-separated-values", "stripe_balance": "text/csv"}
@@ -76,7 +78,9 @@ class Settled:
     """Statements that were not taken, with the rule."""
     unplanted: list[str] = field(default_factory=list)
     """Differences that nobody planted: money that the system expected wrongly."""
-    unbalanced: list[str] = field(default_factory=list)
+    entries: int = 0
+    """Entries of the books, each verified."""
+    faults: list[str] = field(default_factory=list)
     """What is wrong with the books."""
     profit: list[Json] = field(default_factory=list)
     """By shop, as analytics counts it."""
@@ -88,7 +92,7 @@ class Settled:
 
     @property
     def sound(self) -> bool:
-        return not (self.cleared or self.refused or self.unplanted or self.unbalanced)
+        return not (self.cleared or self.refused or self.unplanted or self.faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,12 @@ class Settlement:
         ]
         settled.wallets = await self._wallets({one["account"]: one["lines"] for one in posted})
         await self._judge(settled, statements)
-        settled.unbalanced = await self._unbalanced()
+        books = await self._doors.finance.get("/v1/ledger/verification")
+        settled.entries = books["entries"]
+        settled.faults = [
+            f"{fault['account']} {fault['currency']} entry {fault['entry_no']}: {fault['what']}"
+            for fault in books["faults"]
+        ]
         settled.profit = await self._profit()
         return settled
 
@@ -282,7 +291,8 @@ class Settlement:
                 kind.reasons[difference["reason"]] += 1
                 states.append(difference["state"])
             else:
-                states.append(await self._state(shop, order_no, component))
+                states.append(state := await self._state(shop, order_no, component))
+                kind.reasons[AWAITED if state == "open" else state] += 1
         if planted.kind == WRITTEN_OFF:
             kind.found += all(state == "written_off" for state in states)
             return
@@ -296,14 +306,6 @@ class Settlement:
         found = await self._doors.finance.find("/v1/expectations", order_id=str(wanted))
         components = found["components"] if found is not None else []
         return next((one["state"] for one in components if one["component"] == component), "unknown")
-
-    async def _unbalanced(self) -> list[str]:
-        balance = await self._doors.finance.get("/v1/trial-balance")
-        return [
-            f"{total['currency']}: debit {total['debit_minor']}, credit {total['credit_minor']}"
-            for total in balance["totals"]
-            if total["debit_minor"] != total["credit_minor"]
-        ]
 
     async def _profit(self) -> list[Json]:
         """By shop, once analytics has worked out all that it heard."""

@@ -113,11 +113,12 @@ def _settlement_json(settled: Settled) -> dict[str, Any]:
             for kind, one in settled.kinds.items()
         },
         "planted_errors_cleared": len(settled.cleared),
+        "ledger": {"verified": not settled.faults, "entries": settled.entries},
         "cases": {
             "cleared": settled.cleared,
             "refused": settled.refused,
             "unplanted": settled.unplanted,
-            "unbalanced": settled.unbalanced,
+            "ledger_faults": settled.faults,
         },
         "profit_by_shop": settled.profit,
     }
@@ -154,7 +155,7 @@ def show(summary: Summary, console: Console) -> None:
         _cases(console, "planted error taken for settled", summary.settled.cleared)
         _cases(console, "statement refused", summary.settled.refused)
         _cases(console, "difference nobody planted", summary.settled.unplanted)
-        _cases(console, "books", summary.settled.unbalanced)
+        _cases(console, "books", summary.settled.faults)
     _cases(console, "parcel no carrier was told of", played.dock.unannounced())
     seconds = played.ended_at - played.began_at
     console.print(
@@ -288,7 +289,7 @@ def _money_invariants(settled: Settled | None) -> Sequence[tuple[str, Sequence[s
         ("no planted error counts as settled", settled.cleared),
         ("every statement was taken", settled.refused),
         ("no money differs but where a difference was planted", settled.unplanted),
-        ("the books balance", settled.unbalanced),
+        (f"the books hold: {settled.entries:,} entries, their hashes and balances computed anew", settled.faults),
     )
 
 
