@@ -15,11 +15,11 @@ from oms_local.errors import LaunchError
 from oms_local.signals import until_told_to_stop
 from oms_sample import audit, hops, measure, summary
 from oms_sample.book import Book, BookError
-from oms_sample.client import Doors, Refused, Unavailable
+from oms_sample.client import Doors, NotOffered, Refused, Unavailable
 from oms_sample.cut import cut
 from oms_sample.endpoints import Endpoints, NotRunning
-from oms_sample.play import Settings, Stalled, prepare
-from oms_sample.settling import Settlement
+from oms_sample.play import Played, Settings, Stalled, prepare
+from oms_sample.settling import Settled, Settlement
 
 SLICE = Path(__file__).parents[2] / "uci_online_retail" / "slice.csv.gz"
 UNSOUND, UNUSABLE, INTERRUPTED = 1, 2, 130
@@ -100,8 +100,7 @@ async def _play(endpoints: Endpoints, book: Book, options: argparse.Namespace) -
         costs = summary.Costs(
             measure.spent(cpu_before, measure.cpu_seconds(endpoints.pids)), measure.memory_mb(endpoints.pids)
         )
-        # Told again, the players know nothing of what was shipped the first time: there is nothing to settle.
-        settled = None if played.before.known else await settlement.settle(await audit.all_orders(doors.operator))
+        settled = await _settle(settlement, doors, played)
         verdict = audit.judge(played.journal, await audit.inspect(doors.operator))
         stock = await doors.operator.get("/v1/services/inventory/summary")
     tape = await hops.read(endpoints.bootstrap, since)
@@ -110,6 +109,17 @@ async def _play(endpoints: Endpoints, book: Book, options: argparse.Namespace) -
     if options.summary is not None:
         options.summary.write_text(json.dumps(result.as_json(), indent=2))
     return 0 if result.sound else UNSOUND
+
+
+async def _settle(settlement: Settlement, doors: Doors, played: Played) -> Settled | None:
+    if played.before.known:
+        _report("no statements: what was shipped when these orders were first told is not known any more")
+        return None
+    try:
+        return await settlement.settle(await audit.all_orders(doors.operator))
+    except NotOffered as refusal:
+        _report(f"no statements: {refusal}")
+        return None
 
 
 def _invite(endpoints: Endpoints, console_url: str, users: Mapping[str, str], run_dir: Path) -> None:

@@ -33,6 +33,10 @@ class Refused(Exception):
     """The gateway answered with a problem that trying again does not mend."""
 
 
+class NotOffered(Refused):
+    """This system was set up without what was asked for."""
+
+
 class Unavailable(Exception):
     """The gateway could not be reached, or was too busy, for as long as its caller has patience."""
 
@@ -143,7 +147,8 @@ class Door:
                     return response
                 said, again_in = f"{response.status_code} {response.text[:500]}", _again_in(response, pause)
                 if response.status_code not in _AGAIN:
-                    raise Refused(f"{method} {path}: {said}")
+                    refusal = NotOffered if response.status_code == 501 else Refused
+                    raise refusal(f"{method} {path}: {said}")
             if time.monotonic() + again_in > give_up_at:
                 raise Unavailable(f"{method} {path}: {said}")
             await asyncio.sleep(again_in)

@@ -204,7 +204,7 @@ async def test_only_so_many_come_in_at_one_time(house: House, monkeypatch: pytes
 async def test_without_a_store_the_setting_is_named(house: House) -> None:
     house.gateway.statements._files = None
     answer = await hand_in(house)
-    assert answer.status_code == 503
+    assert answer.status_code == 501
     assert "OMS_FILES_URL" in answer.text
 
 

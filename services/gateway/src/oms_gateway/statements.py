@@ -90,7 +90,7 @@ class Statements:
     @asynccontextmanager
     async def _receiving(self, request: Request) -> AsyncIterator[Incoming]:
         if self._files is None:
-            raise Problem(503, "this gateway has no file store: set OMS_FILES_URL")
+            raise Problem(501, "this gateway takes no statements: it has no file store, OMS_FILES_URL is not set")
         if self._at_work >= _AT_ONCE:
             raise Problem(503, "enough statements are coming in already", headers={"retry-after": "5"})
         self._at_work += 1
