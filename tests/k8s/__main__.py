@@ -153,7 +153,7 @@ def _load_images(images: list[str]) -> None:
 def _secrets(folder: Path) -> dict[str, dict[str, str]]:
     """Callers' keys, and the overlay's Secrets with them."""
     file, issued = folder / "keys.json", {}
-    for role in ("channel", "warehouse", "carrier", "operator"):
+    for role in ("channel", "warehouse", "carrier", "operator", "finance"):
         key, secret = keys.issue(file, ROOT_KEY, name=role, role=keys.Role(role), now=datetime.now(UTC))
         issued[role] = {"key": key, "secret": secret}
     run([KUBECTL, "apply", "--filename", str(K8S / "base" / "namespace.yaml")])
