@@ -157,7 +157,7 @@ def _prices() -> Iterator[Event]:
         key = cost_key(sku, "GBP", BEGAN)
         yield CostSet(cost_key=key, sku=sku, currency="GBP", amount_minor=100 + number % 900, valid_from=BEGAN)
     for component, ppm in (("commission", 150_000), ("payment_fee", 30_000)):
-        key = rate_key(CHANNEL, "*", component, "GBP")
+        key = rate_key(CHANNEL, "*", component, "GBP", "1")
         yield RateCardSet(
             rate_key=key,
             channel=CHANNEL,

@@ -233,7 +233,7 @@ def rate(
 ) -> RateCardSet:
     """What a platform charges from a time on."""
     return RateCardSet(
-        rate_key=rate_key("uci", shop, component, "GBP"),
+        rate_key=rate_key("uci", shop, component, "GBP", version),
         channel="uci",
         shop=shop,
         component=component,

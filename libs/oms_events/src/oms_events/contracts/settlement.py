@@ -56,7 +56,8 @@ class AccountTotal(Part):
 
 @event(RATE_CARD)
 class RateCardSet(Event):
-    """What a platform charges for a component from a time on; the newest one counts. A shop of `*` is every shop."""
+    """What a platform charges for a component from a time on; the newest one in force counts. A shop of `*` is every
+    shop. The version is part of the key and never changes: compaction keeps every rate that ever counted."""
 
     rate_key: str
     channel: Code
@@ -220,6 +221,6 @@ def account_of(channel: str, shop: str) -> str:
     return f"{channel}/{shop}"
 
 
-def rate_key(channel: str, shop: str, component: str, currency: str) -> str:
-    """Key of a rate in the rate card topic."""
-    return f"{channel}/{shop}/{component}/{currency}"
+def rate_key(channel: str, shop: str, component: str, currency: str, version: str) -> str:
+    """Key of a version of a rate in the rate card topic."""
+    return f"{channel}/{shop}/{component}/{currency}/{version}"

@@ -22,7 +22,7 @@ async def put_rate_card(work: Work, document: RateCardDocument) -> bool:
             )
         return False
     await terms.add_rate_card(work.connection, document)
-    key = rate_key(document.channel, document.shop, document.component, document.currency)
+    key = rate_key(document.channel, document.shop, document.component, document.currency, document.version)
     cause = origin(SOURCE, "rate-card", key, document.version, at=work.now)
     work.emit(RateCardSet(rate_key=key, **document.model_dump()), cause=cause)
     return True
