@@ -120,6 +120,8 @@ async def _settle(settlement: Settlement, doors: Doors, played: Played) -> Settl
     except NotOffered as refusal:
         _report(f"no statements: {refusal}")
         return None
+    except Stalled as stalled:
+        return Settled(refused=[str(stalled)])  # what became of the orders is worth telling all the same
 
 
 def _invite(endpoints: Endpoints, console_url: str, users: Mapping[str, str], run_dir: Path) -> None:
