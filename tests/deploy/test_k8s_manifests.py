@@ -11,6 +11,7 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
+from oms_console.settings import ConsoleSettings
 from oms_events.runtime.settings import Settings
 from oms_gateway.settings import GatewaySettings
 from oms_local.topology import GATEWAY, SERVICES, Service
@@ -22,6 +23,7 @@ OPERATORS = {"keda.sh", "postgresql.cnpg.io", "kafka.strimzi.io", "monitoring.co
 """Kinds of these are checked by a server that has them: see `make k8s-test`."""
 SETTINGS: dict[str, tuple[type[BaseSettings], ...]] = {
     "gateway": (GatewaySettings,),
+    "console": (ConsoleSettings,),
     "settlement": (Settings, SettlementSettings),
 }
 WITH_DATABASE = [service for service in SERVICES if service.has_database]
@@ -34,7 +36,7 @@ def manifests(request: pytest.FixtureRequest) -> Manifests:
 
 @cache
 def _secrets_script() -> str:
-    return (K8S / "overlays" / "single" / "secrets").read_text()
+    return "".join(path.read_text() for path in (K8S / "overlays" / "single" / "secrets", K8S / "secrets"))
 
 
 # --- valid ------------------------------------------------------------------------------------------------------
@@ -106,6 +108,25 @@ def test_the_gateway_knows_where_every_service_answers(manifests: Manifests) -> 
     assert urls == {f"OMS_{name.upper()}_URL": f"http://{name}-api:8080" for name in gateway.needs}
 
 
+def test_the_back_office_has_the_settings_of_the_topology(manifests: Manifests) -> None:
+    configs = {d["metadata"]["name"]: d["data"] for d in manifests.of("ConfigMap")}
+    for service in WITH_DATABASE:
+        worker = manifests.named("Deployment", f"{service.name}-worker")["spec"]["template"]["spec"]["containers"][0]
+        sources = [source["configMapRef"]["name"] for source in worker["envFrom"] if "configMapRef" in source]
+        own = [configs[name] for name in sources if name.startswith("back-office-")]
+        assert own == ([dict(service.settings)] if service.settings else []), service.name
+
+
+def test_files_lie_where_those_who_share_them_look() -> None:
+    single = render("single")
+    (files,) = [d["data"] for d in single.of("ConfigMap") if d["metadata"]["name"].startswith("files-")]
+    folder = files["OMS_FILES_URL"].removeprefix("file://")
+    for workload in single.workloads:
+        mounted = {m["mountPath"] for c in workload.pod["containers"] for m in c.get("volumeMounts", ())}
+        assert (folder in mounted) is (workload.labels.get("oms/files") == "client"), workload.name
+    assert len({w.name for w in single.workloads if w.labels.get("oms/files")}) == 3
+
+
 def test_the_secrets_of_single_are_those_of_every_database() -> None:
     found = re.search(r"^services=\((.*)\)$", _secrets_script(), re.MULTILINE)
     assert found is not None
@@ -150,7 +171,8 @@ def test_config_maps_and_secrets_that_pods_read_are_there(manifests: Manifests) 
                 assert (name.removesuffix("-db-app") in databases, key) == (True, "uri")
             else:
                 assert re.search(rf"\bput {name}\b", _secrets_script()), f"{workload.name}: {name} is made nowhere"
-                assert key is None or f'"{key}=' in _secrets_script(), f"{workload.name}: {name} has no {key}"
+                made = key is None or f'"{key}=' in _secrets_script() or f"/{name}/{key}" in _secrets_script()
+                assert made, f"{workload.name}: {name} has no {key}"
 
 
 def test_service_accounts_are_there_and_get_no_token(manifests: Manifests) -> None:
@@ -265,6 +287,17 @@ def test_roles_are_shared_out_whole(manifests: Manifests) -> None:
         assert sorted(played) == ["api", "consumer", "deadlines", "relay"]
 
 
+# --- documents --------------------------------------------------------------------------------------------------
+
+
+def test_the_deployment_page_names_every_service() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    images = set(re.findall(r"name: oms/(\w+), newTag", page))
+    (dumped,) = re.findall(r"^for service in (.*); do$", page, re.MULTILINE)
+    assert images == {service.name for service in SERVICES}
+    assert set(dumped.split()) == {service.name for service in WITH_DATABASE}
+
+
 # --- alerts -----------------------------------------------------------------------------------------------------
 
 
@@ -282,5 +315,13 @@ def test_every_process_is_scraped_by_the_name_that_alerts_count_on(manifests: Ma
         assert made["service"]["sourceLabels"] == ["__meta_kubernetes_pod_label_app_kubernetes_io_name"]
 
 
-def test_the_secrets_script_writes_no_file() -> None:
-    assert not re.search(r"(?<![-<0-9])>(?!&2|/dev/null)\s*[\"$\w]", _secrets_script())
+def test_what_the_secrets_scripts_write_is_gone_at_the_end() -> None:
+    written = re.findall(r"(?<![-<0-9])>>?(?!&2|/dev/null)\s*(\S+)", re.sub(r"<[A-Z]+>|#.*", "", _secrets_script()))
+    assert written
+    assert {re.split(r"[;)]", target)[0] for target in written} <= {
+        '"$keys"',
+        '"$folder/console/keys.json"',
+        '"$folder/console/session-key"',
+        '"$folder/gateway-keys/root-key"',
+    }
+    assert "trap 'rm -rf \"$folder\"' EXIT" in _secrets_script()

@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from oms_gateway import keys
+from oms_local.system import KEY_ROLES
 from oms_local.topology import SERVICES
 from oms_sample.synth import MAIN_NODE
 
@@ -42,7 +43,6 @@ from .cluster import (
     until_rolled_out,
 )
 
-ROOT_KEY = os.urandom(32).hex()
 LISTING = {"channel": "uci", "shop": "united-kingdom", "listing": "85123A", "currency": "GBP"}
 PLENTY = {"node": MAIN_NODE.code, "sku": LISTING["listing"], "kind": "movement", "quantity": 1_000_000}
 CRASHED = ("orders-worker", "inventory-worker", "fulfilment-worker", "orders-api", "gateway-api")
@@ -63,7 +63,8 @@ def main() -> int:
         return 2
     try:
         server = json.loads(run([KUBECTL, "version", "--output", "json"]))["serverVersion"]["gitVersion"]
-        if run([KUBECTL, "get", "namespace", NAMESPACE, "--ignore-not-found", "--output", "name"]).strip():
+        there = run([KUBECTL, "get", "namespace", NAMESPACE, "--ignore-not-found", "--output", "name"]).strip()
+        if there and not options.again:
             raise Failed(f"the namespace {NAMESPACE} is there already: this test would remove it")
     except (Failed, KeyError) as failed:
         print(f"no cluster to test on: {failed}", file=sys.stderr)
@@ -93,6 +94,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="sales of the sample (default: all)")
     parser.add_argument("--rate", type=float, default=10.0, help="orders a second under load")
     parser.add_argument("--keep", action="store_true", help="leave everything in place")
+    parser.add_argument("--again", action="store_true", help="on what --keep left in place")
     parser.add_argument("--json", type=Path, help="also write what was measured there")
     return parser.parse_args()
 
@@ -110,7 +112,8 @@ def _prove(options: argparse.Namespace, measured: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         overlay = _overlay(Path(scratch), options.tag)
         images = _images(overlay, options.tag)
-        measured["load_images_s"] = timed(f"{len(images)} images handed over", lambda: _load_images(images))
+        if not options.again:
+            measured["load_images_s"] = timed(f"{len(images)} images handed over", lambda: _load_images(images))
         issued = _secrets(Path(scratch))
         measured["roll_out_s"] = timed("rolled out", lambda: _roll_out(overlay))
         measured["ready_s"] = timed("every pod is ready", lambda: until("all pods ready", all_ready))
@@ -152,14 +155,17 @@ def _load_images(images: list[str]) -> None:
 
 def _secrets(folder: Path) -> dict[str, dict[str, str]]:
     """Callers' keys, and the overlay's Secrets with them."""
-    file, issued = folder / "keys.json", {}
-    for role in ("channel", "warehouse", "carrier", "operator", "finance"):
-        key, secret = keys.issue(file, ROOT_KEY, name=role, role=keys.Role(role), now=datetime.now(UTC))
+    file, root_key, issued = folder / "keys.json", os.urandom(32).hex(), {}
+    for role in KEY_ROLES:
+        key, secret = keys.issue(file, root_key, name=role, role=keys.Role(role), now=datetime.now(UTC))
         issued[role] = {"key": key, "secret": secret}
     run([KUBECTL, "apply", "--filename", str(K8S / "base" / "namespace.yaml")])
+    kubectl("delete", "secret", "gateway-keys", "--ignore-not-found")
     script = K8S / "overlays" / "single" / "secrets"
     for _ in range(2):  # the second time it finds all of them
-        run([script, "--keys", file], environment={"OMS_GATEWAY_ROOT_KEY": ROOT_KEY})
+        run([script, "--keys", file], environment={"OMS_GATEWAY_ROOT_KEY": root_key})
+    if kubectl("get", "deployment", "gateway-api", "--ignore-not-found"):
+        kubectl("rollout", "restart", "deployment/gateway-api")
     return issued
 
 
