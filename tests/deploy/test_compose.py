@@ -97,7 +97,8 @@ class Stack:
 def images() -> None:
     if reason := obstacle():
         pytest.skip(reason)
-    subprocess.run(["make", "images", f"TAG={TAG}"], cwd=ROOT, check=True, capture_output=True)
+    built = subprocess.run(["make", "images", f"TAG={TAG}"], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr[-3000:]
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,8 @@ def stack(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
     (sources / "services").symlink_to(ROOT / "services")
     subprocess.run([folder / "make-secrets"], check=True)
     port = Ports().draw()
-    environment = os.environ | {"OMS_TAG": TAG, "OMS_GATEWAY_PORT": str(port), "OMS_CONSOLE_PORT": str(Ports().draw())}
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
+    environment = plain | {"OMS_TAG": TAG, "OMS_GATEWAY_PORT": str(port), "OMS_CONSOLE_PORT": str(Ports().draw())}
     stack = Stack(folder, f"oms-test-{secrets.token_hex(3)}", environment, f"http://{LOCALHOST}:{port}")
     try:
         print(f"ready after {stack.up():.1f} s")
