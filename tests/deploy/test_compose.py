@@ -119,8 +119,8 @@ def stack(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
 
 
 def test_an_order_book_survives_a_killed_service_and_all_survives_a_restart(stack: Stack) -> None:
-    player = stack.play("--limit", "150", "--rate", "15")
-    time.sleep(6)  # orders are on their way
+    player = stack.play("--limit", "60", "--rate", "6")
+    time.sleep(10)  # orders are on their way
     assert player.poll() is None, player.stdout and player.stdout.read()
     stack.compose("kill", "orders", "inventory")
     stack.up()
