@@ -1,5 +1,7 @@
 """Statements against what is expected: matched to the unit, or different with a reason."""
 
+from datetime import timedelta
+
 import pytest
 
 from oms_events.contracts.settlement import (
@@ -248,6 +250,34 @@ async def test_a_refused_statement_leaves_nothing(desk, sale, statement, spoil, 
 async def test_a_wallet_of_which_nothing_is_known_has_no_currency(desk, statement):
     events = await desk.hand_in(statement().settle("A-1"))
     assert [event.code for event in only(events, StatementRefused)] == ["account_unknown"]
+
+
+async def test_what_was_refused_is_handed_in_again_once_its_account_is_known(desk, statement):
+    handed_in = statement().settle("A-1")
+    await desk.hand_in(handed_in)
+    account = {"channel": "uci", "shop": "uk", "currency": "GBP"}
+    assert (await desk.scenario.client.put("/v1/settlement-accounts", json=account)).status_code == 200
+    first = await desk.received(handed_in)
+    assert await desk.scenario.when(first) + await desk.scenario.run_jobs() == [], "heard again it is the same news"
+    desk.scenario.now += timedelta(minutes=5)
+    events = await desk.hand_in(handed_in)
+    assert len(only(events, StatementImported)) == 1
+    shown = await desk.statement(handed_in)
+    assert (shown["state"], shown["code"], shown["row"], shown["lines"]) == ("posted", None, None, 4)
+    desk.scenario.now += timedelta(minutes=5)
+    assert await desk.hand_in(handed_in) == [], "what is posted stays so"
+    assert await desk.sound()
+
+
+async def test_a_format_that_was_named_wrongly_is_put_right_by_handing_in_again(desk, sale, statement):
+    await sold(desk, sale, "A-1")
+    handed_in = statement().settle("A-1").text()
+    events = await desk.hand_in(handed_in, form="amazon_v2")
+    assert [event.code for event in only(events, StatementRefused)] == ["header_changed"]
+    desk.scenario.now += timedelta(minutes=5)
+    twice = [await desk.received(handed_in), await desk.received(handed_in)]
+    events = await desk.scenario.when(*twice) + await desk.scenario.run_jobs()
+    assert [event.format for event in only(events, StatementImported)] == ["canonical"]
 
 
 async def test_a_file_that_the_store_lost_is_refused_by_name(desk, sale, statement, tmp_path):

@@ -32,14 +32,21 @@ _REGISTER = text(
                             uploaded_at, uploaded_by, cause, state)
     select statement_id, account, channel, shop, format, file_sha256, size_bytes, file_name, uploaded_at, uploaded_by,
            cast(cause as json), 'received'
-      from unnest(cast(:statement_id as uuid[]), cast(:account as text[]), cast(:channel as text[]),
-                  cast(:shop as text[]), cast(:format as text[]), cast(:file_sha256 as text[]),
-                  cast(:size_bytes as bigint[]), cast(:file_name as text[]), cast(:uploaded_at as timestamptz[]),
-                  cast(:uploaded_by as text[]), cast(:cause as text[])) with ordinality
-           as n(statement_id, account, channel, shop, format, file_sha256, size_bytes, file_name, uploaded_at,
-                uploaded_by, cause, place)
+      from (select distinct on (statement_id) *
+              from unnest(cast(:statement_id as uuid[]), cast(:account as text[]), cast(:channel as text[]),
+                          cast(:shop as text[]), cast(:format as text[]), cast(:file_sha256 as text[]),
+                          cast(:size_bytes as bigint[]), cast(:file_name as text[]),
+                          cast(:uploaded_at as timestamptz[]), cast(:uploaded_by as text[]),
+                          cast(:cause as text[])) with ordinality
+                   as n(statement_id, account, channel, shop, format, file_sha256, size_bytes, file_name, uploaded_at,
+                        uploaded_by, cause, place)
+             order by statement_id, place desc) newest
      order by place
-    on conflict (statement_id) do nothing
+    on conflict (statement_id) do update
+       set statement_no = excluded.statement_no, format = excluded.format, file_name = excluded.file_name,
+           uploaded_at = excluded.uploaded_at, uploaded_by = excluded.uploaded_by, cause = excluded.cause,
+           state = 'received', code = null, "row" = null, detail = null, finished_at = null
+     where statements.state = 'refused' and statements.uploaded_at < excluded.uploaded_at
     """
 )
 _NEXT = text(_STATEMENT + " where state not in ('posted', 'refused') order by statement_no limit 1 for update")
@@ -232,7 +239,8 @@ class Footed(NamedTuple):
 
 
 async def register(connection: AsyncConnection, received: Sequence[tuple[str, StatementFile, EventMeta]]) -> None:
-    """Take statements down that are not known yet, in the order in which they came."""
+    """Take statements down that are not known yet, in the order in which they came. One that was refused and is
+    handed in again begins anew: its account may have been set up since, or its format was named wrongly."""
     files = [file for _, file, _ in received]
     await connection.execute(
         _REGISTER,
