@@ -15,6 +15,7 @@ from oms_sample.settling import Settled
 
 SHOWN = 10
 """Cases listed of each kind; the JSON has all of them."""
+_LONGEST_SHOP = len("united-kingdom")
 WHY = {
     "LISTING_UNMAPPED": "a listing stands for no SKU",
     "AMOUNT_MISMATCH": "the total does not add up",
@@ -167,6 +168,7 @@ def show(summary: Summary, console: Console) -> None:
 def _money(console: Console, settled: Settled) -> None:
     console.rule("[bold]Did every cent come?")
     console.print(_wallets(settled))
+    console.print(_reasons(settled))
     console.print(_planted(settled))
     if settled.profit:
         console.print(_profit(settled))
@@ -175,14 +177,27 @@ def _money(console: Console, settled: Settled) -> None:
 
 
 def _wallets(settled: Settled) -> Table:
-    table = Table("shop", "statement", "lines", "expected", "matched", "written off", "not due", "different, by reason")
-    table.title, table.title_justify = "Money by shop", "left"
-    for column in table.columns[2:7]:
-        column.justify = "right"
+    table = _amounts("Money by shop", "shop", "expected", "matched", "given up", "not due", "different")
     for wallet in settled.wallets:
-        reasons = ", ".join(f"{reason} {_pounds(amount)}" for reason, amount in wallet.different.items())
         sums = (wallet.expected_minor, wallet.matched_minor, wallet.written_off_minor, wallet.not_due_minor)
-        table.add_row(wallet.shop, wallet.format, f"{wallet.lines:,}", *map(_pounds, sums), reasons)
+        table.add_row(wallet.shop, *map(_pounds, sums), _pounds(sum(wallet.different.values())))
+    return table
+
+
+def _reasons(settled: Settled) -> Table:
+    table = _amounts("Different, by reason: settled less expected", "shop", "reason", "difference")
+    table.columns[1].justify = "left"
+    for wallet in settled.wallets:
+        for reason, amount in wallet.different.items():
+            table.add_row(wallet.shop, reason, _pounds(amount))
+    return table
+
+
+def _amounts(title: str, what: str, *amounts: str) -> Table:
+    table = Table(what, *amounts, title=title, title_justify="left")
+    table.columns[0].min_width = _LONGEST_SHOP
+    for column in table.columns[1:]:
+        column.justify = "right"
     return table
 
 
@@ -200,18 +215,12 @@ def _planted(settled: Settled) -> Table:
 
 
 def _profit(settled: Settled) -> Table:
-    table = Table("shop", "orders", "goods", "fees", "freight", "cost of goods", "returns", "profit", "settled")
-    table.title, table.title_justify = "Profit by shop, as far as statements have settled it", "left"
-    for column in table.columns[1:]:
-        column.justify = "right"
+    title = "Profit by shop, as far as statements have settled it"
+    table = _amounts(title, "shop", "goods", "fees", "freight", "cost", "profit")
     for row in settled.profit:
         fees = row["commission_minor"] + row["payment_fee_minor"]
-        sums = (row["goods_minor"], fees, row["freight_minor"], row["cost_of_goods_minor"], row["returns_minor"])
-        share = row["settled_share"]
-        settled_share = "" if share is None else f"{100 * share:.1f} %"
-        table.add_row(
-            row["shop"], f"{row['orders']:,}", *map(_pounds, sums), _pounds(row["profit_minor"]), settled_share
-        )
+        sums = (row["goods_minor"], fees, row["freight_minor"], row["cost_of_goods_minor"], row["profit_minor"])
+        table.add_row(row["shop"], *map(_pounds, sums))
     return table
 
 
