@@ -20,7 +20,7 @@ import asyncpg
 import httpx
 
 from bench import results
-from bench.bed import SKUS, Meter, console
+from bench.bed import SKUS, console
 from oms_events.codec import encode
 from oms_events.contracts.catalog import CostSet, cost_key
 from oms_events.contracts.fulfilment import ShipmentDispatched, ShipmentReleased
@@ -46,7 +46,7 @@ from oms_local.process import run
 from oms_local.run_folder import throw_away_folder
 from oms_local.system import Options, System, running_system
 from oms_local.topology import SERVICES
-from oms_sample.endpoints import Endpoints
+from oms_sample import measure
 
 NAME = "analytics"
 CHANNEL, SHOPS = "bench", ("uk", "de", "fr")
@@ -212,7 +212,8 @@ async def fold(system: System, database: asyncpg.Connection, orders: int) -> res
         records, facts = await fill(system.bootstrap, orders)
         console.print(f"{records:,} records, {facts:,} of them facts of orders")
     await system.until_ready(NAME)
-    meter = Meter(Endpoints.of(system))
+    pids = system.pids()
+    before = measure.cpu_seconds(pids)
     began = await _until(database, "select exists (select 1 from facts)")
     kept = await _until(database, f"select count(*) >= {facts} from facts")
     worked_out = await _until(
@@ -220,14 +221,14 @@ async def fold(system: System, database: asyncpg.Connection, orders: int) -> res
         "select not exists (select 1 from changed_orders) and not exists (select 1 from changed_prices)"
         f" and (select count(*) = {orders} from order_profits)",
     )
-    spent = meter.spent()
+    spent = measure.spent(before, measure.cpu_seconds(pids))
     return {
         "orders": orders,
         "records": records,
         "events": facts,
         "kept_events_per_s": round(facts / (kept - began), 1),
         "folded_events_per_s": round(facts / (worked_out - began), 1),
-        "cpu_us_per_event_by_process": {name: round(1e6 * used / facts, 1) for name, used in spent.items()},
+        "cpu_us_per_event_by_process": measure.per_item_us(spent, facts),
     }
 
 
@@ -257,7 +258,7 @@ async def ask(url: str) -> results.Results:
     return took
 
 
-async def measure(orders: int) -> results.Results:
+async def alone(orders: int) -> results.Results:
     """Start, measure, look over the books, stop."""
     services = tuple(service for service in SERVICES if service.name == NAME)
     with throw_away_folder() as folder:
@@ -279,7 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results.add_options(parser)
     options = parser.parse_args(arguments)
     began_at = datetime.now(UTC)
-    found = asyncio.run(measure(options.orders))
+    found = asyncio.run(alone(options.orders))
     results.report(found, began_at, options, console, "bench.analytics")
     return 0 if found["analytics"]["folded_events_per_s"] >= ENOUGH else 1
 

@@ -176,6 +176,8 @@ class System:
 async def _timed_work(runtime: Runtime) -> None:
     for job in runtime.service.jobs:
         await runtime.sweeper.run_job(job)
+    for long in runtime.service.long_jobs:
+        await runtime.sweeper.run_long_job(long)
     assert await runtime.sweeper.fire_due() == []
 
 

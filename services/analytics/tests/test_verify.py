@@ -128,7 +128,7 @@ async def test_two_who_work_out_the_same_orders_add_each_once(books: Scenario, m
 
     async def one_worker() -> int:
         async with books.transaction() as work:
-            return await working_out.work_out_changed(work)
+            return (await working_out.work_out_changed(work)).orders
 
     assert sorted(await asyncio.gather(one_worker(), one_worker())) == [0, 6]
     assert await found(books) == []
@@ -140,9 +140,9 @@ async def test_what_there_is_no_time_for_is_left_for_the_next_time(
     monkeypatch.setattr(working_out, "_PAGE", 2)
     monkeypatch.setattr(working_out, "_LONGEST_S", 0.0)
     await books.given(*(Story().placed() for _ in range(5)))
-    done = []
-    while not done or done[-1]:
+    done: list[working_out.Run] = []
+    while not done or done[-1].more:
         async with books.transaction() as work:
             done.append(await working_out.work_out_changed(work))
         assert await found(books) == []
-    assert done == [2, 2, 1, 0]
+    assert done == [(2, True), (2, True), (1, False)]

@@ -12,6 +12,7 @@ from oms_analytics.adapters.shares import from_document
 from oms_analytics.domain.shares import Shares, ShopDay, ShopHour, SkuDay
 
 _SNAPSHOT = text("set transaction isolation level repeatable read read only")
+_ORDERS = text("select count(*) from order_profits")
 _DAYS = text(
     """
     select day from shop_days union select day from sku_days
@@ -86,6 +87,11 @@ async def hold_still(connection: AsyncConnection) -> None:
 async def empty(connection: AsyncConnection) -> None:
     """Forget everything."""
     await connection.execute(_EMPTY)
+
+
+async def orders(connection: AsyncConnection) -> int:
+    """How many orders are worked out."""
+    return int((await connection.execute(_ORDERS)).scalar_one())
 
 
 async def days(connection: AsyncConnection) -> list[date]:

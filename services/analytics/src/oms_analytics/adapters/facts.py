@@ -49,7 +49,9 @@ _TAKE = text(
     with taken as (
         delete from changed_orders where id = any(array(select id from changed_orders order by id limit :rows))
         returning order_ids)
-    select distinct cast(order_id as text) as order_id from taken, unnest(order_ids) as order_id order by 1
+    select array(select distinct cast(order_id as text) from taken, unnest(order_ids) as order_id order by 1)
+               as order_ids,
+           (select count(*) from taken) < :rows as all_taken
     """
 )
 _OF = text(
@@ -139,9 +141,10 @@ async def enqueue(connection: AsyncConnection, order_ids: Sequence[str]) -> None
         await connection.execute(_ENQUEUE, {"slices": _slices(order_ids)})
 
 
-async def take_changed(connection: AsyncConnection, *, rows: int) -> list[str]:
-    """Orders of which something is new, out of so many rows of the queue."""
-    return list((await connection.execute(_TAKE, {"rows": rows})).scalars())
+async def take_changed(connection: AsyncConnection, *, rows: int) -> tuple[list[str], bool]:
+    """Orders of which something is new, out of so many rows of the queue, and whether these were all."""
+    taken = (await connection.execute(_TAKE, {"rows": rows})).one()
+    return list(taken.order_ids), taken.all_taken
 
 
 async def take_changed_prices(connection: AsyncConnection) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Collection
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,6 +11,7 @@ from oms_analytics.adapters import facts, profits, reference
 from oms_analytics.domain.order import Order, order_of
 from oms_analytics.domain.prices import Prices
 from oms_analytics.domain.shares import OrderProfit, Shares, work_out
+from oms_events.runtime.service import Begin
 from oms_events.runtime.work import Work
 
 _AT_A_TIME = 100
@@ -22,24 +24,36 @@ _LONGEST_S = 2.0
 """How long one transaction goes on while there is more: what it changed stays locked until it ends."""
 
 
-async def keep_up(work: Work) -> None:
+class Run(NamedTuple):
+    """What one transaction did."""
+
+    orders: int
+    more: bool
+    """Whether there was more than it had time for. What comes meanwhile can wait: several words on one order then cost
+    one look at it."""
+
+
+async def keep_up(begin: Begin) -> None:
     """Bring orders and roll-ups up to what is known."""
-    await work_out_changed(work)
+    more = True
+    while more:
+        async with begin() as work:
+            more = (await work_out_changed(work)).more
 
 
-async def work_out_changed(work: Work) -> int:
-    """Work out orders of which something is new, for a while; answers how many."""
+async def work_out_changed(work: Work) -> Run:
+    """Work out orders of which something is new, for a while."""
     until, done = time.monotonic() + _LONGEST_S, 0
     await facts.alone(work.connection)
     await facts.take_changed_prices(work.connection)
-    changed = await facts.take_changed(work.connection, rows=_ROWS_A_RUN)
+    changed, all_taken = await facts.take_changed(work.connection, rows=_ROWS_A_RUN)
     while done < len(changed):
         await _bring_up(work.connection, changed[done : done + _PAGE])
         done = min(done + _PAGE, len(changed))
         if time.monotonic() >= until:  # asked last: one page at least is done, however slow the database is
             break
     await facts.enqueue(work.connection, changed[done:])
-    return done
+    return Run(done, more=done < len(changed) or not all_taken)
 
 
 async def load(connection: AsyncConnection, order_ids: Collection[str]) -> tuple[dict[str, Order], Prices]:

@@ -32,18 +32,10 @@ async def rebuild_all(runtime: Runtime, arguments: argparse.Namespace) -> int:
         for topic in rebuild.projection_topics(runtime.service):
             applied = await rebuild.rebuild(runtime, topic)
             print(json.dumps({"topic": topic, "records": applied}), flush=True)
-        print(json.dumps({"orders": await _work_out_all(runtime)}))
+        await working_out.keep_up(runtime.transaction)
+        async with runtime.connection() as connection:
+            print(json.dumps({"orders": await audit.orders(connection)}))
     return 0
-
-
-async def _work_out_all(runtime: Runtime) -> int:
-    total = 0
-    while True:
-        async with runtime.transaction() as work:
-            count = await working_out.work_out_changed(work)
-        if not count:
-            return total
-        total += count
 
 
 async def verify(runtime: Runtime, _: argparse.Namespace) -> int:
