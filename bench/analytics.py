@@ -212,8 +212,7 @@ async def fold(system: System, database: asyncpg.Connection, orders: int) -> res
         records, facts = await fill(system.bootstrap, orders)
         console.print(f"{records:,} records, {facts:,} of them facts of orders")
     await system.until_ready(NAME)
-    pids = system.pids()
-    before = measure.cpu_seconds(pids)
+    before = measure.cpu_seconds(system.pids)
     began = await _until(database, "select exists (select 1 from facts)")
     kept = await _until(database, f"select count(*) >= {facts} from facts")
     worked_out = await _until(
@@ -221,7 +220,7 @@ async def fold(system: System, database: asyncpg.Connection, orders: int) -> res
         "select not exists (select 1 from changed_orders) and not exists (select 1 from changed_prices)"
         f" and (select count(*) = {orders} from order_profits)",
     )
-    spent = measure.spent(before, measure.cpu_seconds(pids))
+    spent = measure.spent(before, measure.cpu_seconds(system.pids))
     return {
         "orders": orders,
         "records": records,
