@@ -82,11 +82,11 @@ def test_a_command_is_one_that_exists(command: list[str]) -> None:
     assert understood(PARSERS[script], words)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("runbook", PAGES, ids=lambda runbook: runbook.stem)
 async def test_sql_runs_on_the_databases_it_is_for(
-    page: Path, migrated_database: Callable[[Service, Path], str]
+    runbook: Path, migrated_database: Callable[[Service, Path], str]
 ) -> None:
-    for of, body in blocks(page, "sql"):
+    for of, body in blocks(runbook, "sql"):
         service = SERVICES["orders" if of == "any" else of]
         migrations = ROOT / "services" / service.name / "migrations"
         # In a thread: Alembic runs an event loop of its own.
@@ -101,10 +101,10 @@ def test_the_relays_lock_is_the_one_to_look_for() -> None:
     assert f"objid = {relay._LOCK_ID}" in (FOLDER / "outbox-growing.md").read_text()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_lead_somewhere(page: Path) -> None:
-    links = _LINK.findall(page.read_text())
-    assert [link for link in links if not (page.parent / link).exists()] == []
+@pytest.mark.parametrize("runbook", PAGES, ids=lambda runbook: runbook.stem)
+def test_links_lead_somewhere(runbook: Path) -> None:
+    links = _LINK.findall(runbook.read_text())
+    assert [link for link in links if not (runbook.parent / link).exists()] == []
 
 
 def test_the_index_leads_to_every_page_and_from_every_alert_to_its_own() -> None:
