@@ -34,7 +34,7 @@ from oms_events.testing.scenario import START
 from oms_events.values import derived_text
 from oms_gateway.doors import DOORS
 
-PATIENCE_S = 8.0
+PATIENCE_S = 30.0
 _DOORS = {door.part: door for door in DOORS}
 _OUTBOX = text("select count(*) from outbox")
 

@@ -45,30 +45,37 @@ def static_address(name: str) -> str:
     return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
 
 
+@cache
+def _environment() -> Environment:
+    """The templates, all compiled before the first person waits for one."""
+    environment = Environment(
+        loader=PackageLoader("oms_console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals.update(
+        static=static_address,
+        NAVIGATION=NAVIGATION,
+        ZONES=ZONES,
+        Role=Role,
+        LANGUAGES=LANGUAGES,
+        THEMES=THEMES,
+        TOKEN_FIELD=TOKEN_FIELD,
+    )
+    environment.tests["gap"] = lambda value: isinstance(value, Gap)
+    for name in environment.list_templates():
+        environment.get_template(name)
+    return environment
+
+
 class Templates:
     """Fills templates for a visit."""
 
     def __init__(self) -> None:
-        self._environment = Environment(
-            loader=PackageLoader("oms_console"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._environment.globals.update(
-            static=static_address,
-            NAVIGATION=NAVIGATION,
-            ZONES=ZONES,
-            Role=Role,
-            LANGUAGES=LANGUAGES,
-            THEMES=THEMES,
-            TOKEN_FIELD=TOKEN_FIELD,
-        )
-        for name in self._environment.list_templates():  # compiled before the first person waits for one
-            self._environment.get_template(name)
-        self._environment.tests["gap"] = lambda value: isinstance(value, Gap)
+        self._environment = _environment()
 
     def render(self, template: str, *, visit: Visit, **context: Any) -> str:  # noqa: ANN401 - for the template
         """The page as text."""

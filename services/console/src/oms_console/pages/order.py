@@ -39,7 +39,6 @@ async def show(visit: Visit) -> Response:
         shipments=or_gap(api.get("/v1/shipments", {"order_id": order_id})),
         parcels=or_gap(api.get("/v1/parcels", {"order_id": order_id})),
         expected=or_gap(api.get("/v1/expectations", {"order_id": order_id})),
-        differences=or_gap(api.get("/v1/differences", {"order_id": order_id})),
         profit=or_gap(api.get(f"/v1/profit/orders/{order_id}")),
     )
     parcels = found["parcels"]["items"] if found["parcels"] else []
@@ -63,7 +62,6 @@ async def show(visit: Visit) -> Response:
         scans=scans,
         nodes=_nodes(found["shipments"]),
         expected=found["expected"],
-        differences=found["differences"] and found["differences"]["items"],
         profit=profit_table(found["profit"]),
         left=sum(line["quantity"] - line["cancelled"] - line["shipped"] for line in order["lines"]),
         blocks=BLOCKS,

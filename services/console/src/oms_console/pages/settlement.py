@@ -101,10 +101,10 @@ async def difference(visit: Visit) -> Response:
 
 
 async def decide(visit: Visit) -> Response:
-    """Write it off, or say that it is resolved."""
+    """Write it off or take that back, or say that it is resolved."""
     form = await visit.form()
     difference_id, action = visit.part("difference_id"), text_of(form, "action")
-    if action not in {"write-off", "resolve"}:
+    if action not in {"write-off", "undo-write-off", "resolve"}:
         raise HTTPException(400)
     here = f"/settlement/differences/{difference_id}"
     body = {"note": f"{visit.name}: {text_of(form, 'note', longest=400)}"}
