@@ -19,7 +19,7 @@ from oms_logistics.service import service as logistics
 from oms_orders.service import service as orders
 from oms_settlement.service import service as settlement
 
-from .house import House, standing
+from .house import House, files_of, standing
 
 SERVICES = (catalog, inventory, orders, fulfilment, logistics, settlement, analytics)
 ROOT = Path(__file__).parents[2]
@@ -35,9 +35,12 @@ async def house(
         await asyncio.to_thread(migrated_database, service, ROOT / "services" / service.name / "migrations")
         for service in SERVICES
     ]
-    async with standing(zip(SERVICES, databases, strict=True), tmp_path_factory.mktemp("house")) as house:
-        await house.poison()
-        yield house
+    folder = tmp_path_factory.mktemp("house")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OMS_FILES_URL", files_of(folder))  # gateway and settlement share it
+        async with standing(zip(SERVICES, databases, strict=True), folder) as house:
+            await house.poison()
+            yield house
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

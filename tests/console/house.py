@@ -60,6 +60,13 @@ class House:
         await self.outside.system.calm()
 
 
+def files_of(folder: Path) -> str:
+    """Where statements are kept."""
+    files = folder / "files"
+    files.mkdir()
+    return files.as_uri()
+
+
 @asynccontextmanager
 async def standing(services: Iterable[tuple[Service, str]], folder: Path) -> AsyncIterator[House]:
     """A house with an hour's business in it."""
@@ -84,12 +91,9 @@ def _through(system: System) -> httpx.AsyncClient:
 
 def _gateway_settings(folder: Path, system: System) -> GatewaySettings:
     known: dict[str, Any] = {f"{name}_url": f"http://{name}.test" for name in system.doors}
-    files = folder / "files"
-    files.mkdir()
     return GatewaySettings(
         gateway_keys_file=folder / "keys.json",
         gateway_root_key=SecretStr(_ROOT_KEY),
-        files_url=files.as_uri(),
         kafka_bootstrap="unused:1",
         **known,
     )
