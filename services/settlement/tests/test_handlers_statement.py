@@ -14,6 +14,7 @@ from oms_events.contracts.settlement import (
     WriteOffPosted,
 )
 from oms_events.testing.scenario import only
+from oms_settlement.app import imports
 
 from .conftest import FAIR
 
@@ -288,3 +289,21 @@ async def test_a_file_that_the_store_lost_is_refused_by_name(desk, sale, stateme
     await desk.scenario.when(received)
     events = await desk.scenario.run_jobs()
     assert [event.code for event in only(events, StatementRefused)] == ["file_missing"]
+
+
+async def test_a_file_that_makes_reading_fail_does_not_hold_up_others(desk, sale, statement, monkeypatch):
+    await sold(desk, sale, "A-1")
+    bad, good = statement().settle("A-1", goods=1), statement().settle("A-1")
+    await desk.scenario.given(await desk.received(bad), await desk.received(good))
+    read = imports.read
+
+    def stumbling(form, chunks, *, account):
+        content = b"".join(chunks)
+        if content == bad.text():
+            raise ZeroDivisionError
+        return read(form, [content], account=account)
+
+    monkeypatch.setattr(imports, "read", stumbling)
+    events = await desk.scenario.run_jobs()
+    assert [event.code for event in only(events, StatementRefused)] == ["unreadable"]
+    assert len(only(events, StatementImported)) == 1

@@ -65,6 +65,10 @@ class Periodic:
     run: Job
 
 
+class Busy(Exception):
+    """Another process is at a stepwise job. Let it pass: the job ends, and is tried again later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stepwise:
     """Long work in as many transactions as it takes, by one process at a time. Between them others take their turns,

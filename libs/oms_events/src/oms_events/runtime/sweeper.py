@@ -15,7 +15,7 @@ from oms_events.runtime.deadlines import Deadline
 from oms_events.runtime.logs import kind_of, places_of
 from oms_events.runtime.outbox import Publisher
 from oms_events.runtime.retry import backoff, is_transient
-from oms_events.runtime.service import Periodic, Service, Stepwise
+from oms_events.runtime.service import Busy, Periodic, Service, Stepwise
 from oms_events.runtime.settings import Settings
 from oms_events.runtime.telemetry import RETRIES
 from oms_events.runtime.tracing import OFF, Tracing
@@ -33,10 +33,6 @@ _ONE_AT_A_TIME = text("select pg_try_advisory_xact_lock(hashtext(:name))")
 # Of the session, not of the transaction: between two steps nobody else may begin the same work.
 _MINE = text("select pg_try_advisory_lock(hashtext(:name))")
 _NOBODYS = text("select pg_advisory_unlock_all()")
-
-
-class _Busy(Exception):
-    """Another process is at it."""
 
 
 class Sweeper:
@@ -145,12 +141,12 @@ class Sweeper:
             async with self._transaction(lane) as work:
                 # Asked anew each time: a connection that broke took its lock along.
                 if not (await work.connection.execute(_MINE, {"name": job.name})).scalar_one():
-                    raise _Busy
+                    raise Busy
                 yield work
 
         try:
             await job.run(begin)
-        except _Busy:
+        except Busy:
             return
         finally:
             async with lane.begin() as connection:

@@ -88,10 +88,22 @@ class Order:
 
     order_id: UUID
     name: Name | None = None
-    facts: Facts = field(default_factory=Facts)
     components: dict[str, Standing] = field(default_factory=dict)
     due_at: datetime | None = None
     version: int = 0
+    facts_document: str | None = None
+    _facts: Facts | None = None
+
+    @property
+    def facts(self) -> Facts:
+        """All that was heard of it. Read from its document when it is asked for: matching seldom asks."""
+        if self._facts is None:
+            self._facts = Facts() if self.facts_document is None else _facts(from_json(self.facts_document))
+        return self._facts
+
+    @facts.setter
+    def facts(self, facts: Facts) -> None:
+        self._facts = facts
 
     def standing(self, component: str) -> Standing:
         return self.components.get(component, NOTHING)
@@ -178,7 +190,7 @@ async def save_standings(writing: Writing, changed: Sequence[Order]) -> None:
 def _order(row: Row[Any]) -> Order:
     name = Name(row.account, row.channel_order_no, row.currency) if row.account is not None else None
     components = {name: Standing(*values) for name, values in from_json(row.components).items()}
-    return Order(row.order_id, name, _facts(from_json(row.facts)), components, row.due_at, row.version)
+    return Order(row.order_id, name, components, row.due_at, row.version, row.facts)
 
 
 def _components_document(components: Mapping[str, Standing]) -> str:

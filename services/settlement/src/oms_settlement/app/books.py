@@ -124,7 +124,7 @@ class Books:
             ),
             accrued_at=at,
         )
-        self.work.emit(accrued, cause=cause.meta, sequence=order.version + 1)
+        self.work.emit(accrued, cause=cause.meta)
 
     def change(self, order: Order, component: str, after: Standing, cause: Cause) -> None:
         """Let a component stand otherwise. It is judged at the end, once money came for it or a person touched it."""
@@ -267,7 +267,7 @@ class Books:
             detail=difference.detail,
             attributed_at=self.work.now,
         )
-        self.work.emit(attributed, cause=cause.meta, sequence=difference.version)
+        self.work.emit(attributed, cause=cause.meta)
 
     def resolve(self, difference: Difference, by: str, note: str, cause: Cause) -> None:
         """Close a difference without giving up money."""
@@ -288,7 +288,7 @@ class Books:
             note=note,
             resolved_at=self.work.now,
         )
-        self.work.emit(resolved, cause=cause.meta, sequence=difference.version)
+        self.work.emit(resolved, cause=cause.meta)
 
     def write_off(self, difference: Difference, decision: Decision, spender: Spender, cause: Cause) -> WriteOff:
         """Accept a difference as it is: the gap goes to the account for small differences."""
@@ -367,7 +367,7 @@ class Books:
             reverses=made.reverses,
             posted_at=self.work.now,
         )
-        self.work.emit(told, cause=cause.meta, sequence=difference.version)
+        self.work.emit(told, cause=cause.meta)
 
     def _waits_on(self, difference: Difference) -> str:
         if difference.order_id is not None and difference.reason != Reason.FX_SETTLEMENT:
@@ -439,7 +439,7 @@ class Books:
                 "settled_at": first.cause.at,
             }
         )
-        self.work.emit(matched, cause=first.cause.meta, sequence=order.version + 1)
+        self.work.emit(matched, cause=first.cause.meta)
 
 
 def _settled(question: Question) -> dict[str, object]:

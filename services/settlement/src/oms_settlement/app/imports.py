@@ -16,7 +16,9 @@ from oms_events.contracts.intake import StatementReceived
 from oms_events.contracts.settlement import StatementImported, StatementRefused
 from oms_events.envelope import Batch
 from oms_events.runtime.files import FileDamaged, FileMissing, FileStore
-from oms_events.runtime.service import Begin
+from oms_events.runtime.logs import kind_of
+from oms_events.runtime.retry import is_transient
+from oms_events.runtime.service import Begin, Busy
 from oms_events.runtime.settings import Settings
 from oms_events.runtime.work import Work
 from oms_settlement.adapters import statements, terms
@@ -75,6 +77,13 @@ async def _import(begin: Begin, statement: Statement, account: Account) -> None:
         except Unreadable as unreadable:
             await _refuse(begin, statement, unreadable.code, unreadable.detail)
             return
+        except Exception as error:
+            if is_transient(error) or isinstance(error, Overtaken | Busy):
+                raise
+            # Whatever is wrong with one file, those handed in after it must not wait for ever.
+            log.error("a statement cannot be read", statement_id=str(statement.statement_id), error=kind_of(error))
+            await _refuse(begin, statement, "unreadable", f"reading it failed ({type(error).__name__})")
+            return
         async with begin() as work:
             await _still(work, statement)
             await statements.foot(work.connection, statement, account.account_no, _footed(totals))
@@ -89,16 +98,21 @@ async def _read(begin: Begin, statement: Statement, account: Account) -> Totals:
         raise _unknown_account(statement)
     reader = _reader(statement, account, currency)
     place, staged = 0, statement.lines
-    while lines := await asyncio.to_thread(_next, reader):
-        fresh = lines[max(0, staged - place) :]
-        place += len(lines)
-        if not fresh:
-            continue
-        async with begin() as work:
-            await _still(work, statement, lines=staged)
-            records = _records(statement, account, fresh, first=place - len(fresh))
-            await statements.stage(work.connection, statement.statement_no, records, lines=place)
-        staged = place
+    reading = _reading(reader)
+    try:
+        while lines := await reading:
+            reading = _reading(reader)  # the next lines, while these are stored
+            fresh = lines[max(0, staged - place) :]
+            place += len(lines)
+            if not fresh:
+                continue
+            async with begin() as work:
+                await _still(work, statement, lines=staged)
+                records = _records(statement, account, fresh, first=place - len(fresh))
+                await statements.stage(work.connection, statement.statement_no, records, lines=place)
+            staged = place
+    finally:
+        await asyncio.gather(reading, return_exceptions=True)
     return reader.totals
 
 
@@ -127,6 +141,11 @@ def _unknown_account(statement: Statement) -> Unreadable:
         "account_unknown",
         f"{statement.account} has neither a profile nor an order, so its currency is not known",
     )
+
+
+def _reading(reader: Reader) -> asyncio.Task[list[StatementLine]]:
+    """The next lines, in a thread; none at the end."""
+    return asyncio.create_task(asyncio.to_thread(_next, reader))
 
 
 def _next(reader: Reader) -> list[StatementLine]:
