@@ -71,6 +71,8 @@ async def test_a_planted_error_is_never_cleared(desk, sale, statement, planted, 
     assert only(events, WriteOffPosted) == []
     matched = {part.component for event in only(events, StatementLineMatched) for part in event.components}
     assert matched == {name for name, minor in FAIR.items() if name not in planted and minor}
+    shown = await desk.statement(statement().settle("A-1", **planted))
+    assert len(await desk.differences(statement_id=shown["statement_id"])) == len(reasons)
     for component in reasons:
         assert (await desk.standing(one))[component][2] == "different"
     assert await desk.sound()

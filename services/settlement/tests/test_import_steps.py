@@ -18,7 +18,7 @@ from .conftest import CARDS, ROOT, Desk, Sale, Statement
 NUMBERS = [f"A-{number}" for number in range(6)]
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """What a kill -9 looks like from inside: the transaction is gone, and nobody goes on."""
 
 

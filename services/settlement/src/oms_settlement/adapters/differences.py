@@ -101,6 +101,14 @@ _SPENT = text(
      order by account, currency, spender, day for update
     """
 )
+_BEGIN_DAYS = text(
+    """
+    insert into write_off_days (account, currency, spender, day, amount_minor)
+    select n.*, 0 from unnest(cast(:accounts as text[]), cast(:currencies as text[]), cast(:spenders as text[]),
+                              cast(:days as date[])) as n
+    on conflict do nothing
+    """
+)
 _SPEND = text(
     """
     insert into write_off_days as known (account, currency, spender, day, amount_minor)
@@ -221,9 +229,10 @@ async def last_write_off(connection: AsyncConnection, difference_id: UUID) -> Wr
 
 
 async def spent(connection: AsyncConnection, spenders: Collection[Spender]) -> dict[Spender, int]:
-    """What was given up under each limit on its day, locked where there is something."""
+    """What was given up under each limit on its day, locked: of two who decide at once the second waits."""
     if not spenders:
         return {}
+    await connection.execute(_BEGIN_DAYS, _spender_columns(sorted(spenders)))
     rows = await connection.execute(_SPENT, _spender_columns(sorted(spenders)))
     return {Spender(row.account, row.currency, row.spender, row.day): row.amount_minor for row in rows}
 

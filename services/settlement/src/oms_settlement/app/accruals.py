@@ -63,7 +63,7 @@ def _hear(books: Books, one: Received[News]) -> None:
     books.changed[order.order_id] = order
     if isinstance(event, OrderPlaced):
         order.name = Name(account_of(event.channel, event.shop), event.channel_order_no, event.currency)
-    if order.name is None:
+    if order.name is None or not after.moving:
         return
     card = _card(books.terms, order.name)
     for step in steps(before, after, _BASIS[type(event)], card):

@@ -86,6 +86,7 @@ class Books:
         self._differences: dict[UUID, Difference] = {}
         self._write_offs: list[WriteOff] = []
         self._spent: dict[Spender, int] = defaultdict(int)
+        self._statement_ids: dict[int, UUID] = {}
         self._matched: dict[UUID, list[Question]] = defaultdict(list)
 
     # --- what changes standings -----------------------------------------------------------------------------
@@ -155,6 +156,7 @@ class Books:
         policy = await terms.policy(self.work.connection)
         disputed = {q.order.order_id for q in self._questions.values() if q.before.disputed}
         known = await differences.of_orders(self.work.connection, disputed) if disputed else {}
+        await self._name_statements()
         rounding = []
         for key, question in self._questions.items():
             standing = question.order.components[question.component]
@@ -168,10 +170,15 @@ class Books:
             else:
                 self._conclude(judged)
         await self._write_off_rounding(rounding, policy)
-        await self._tell_matched()
+        self._tell_matched()
         for order in {q.order.order_id: q.order for q in self._questions.values()}.values():
             if not order.open:
                 order.due_at = None
+
+    async def _name_statements(self) -> None:
+        """Of every component in question, the last statement that had a line of it."""
+        numbers = {q.order.components[q.component].statement_no for q in self._questions.values()} - {0}
+        self._statement_ids = await statements.ids_of(self.work.connection, numbers)
 
     async def save(self, *, whole: bool = True) -> None:
         """Judge, then write everything: orders, totals, differences, entries. `whole` writes what was heard, too."""
@@ -232,7 +239,7 @@ class Books:
             shop,
             order.order_id,
             name.order_no,
-            None,
+            self._statement_ids.get(standing.statement_no),
             name.currency,
             question.component,
             str(finding.reason),
@@ -404,14 +411,8 @@ class Books:
         name = named(question.order)
         return Spender(name.account, name.currency, ROUNDING, question.cause.at.date())
 
-    async def _tell_matched(self) -> None:
+    def _tell_matched(self) -> None:
         """One event per order and statement."""
-        numbers = {
-            question.order.components[question.component].statement_no
-            for questions in self._matched.values()
-            for question in questions
-        }
-        ids = await statements.ids_of(self.work.connection, numbers)
         for questions in self._matched.values():
             by_statement: dict[int, list[Question]] = defaultdict(list)
             for question in questions:
@@ -419,7 +420,7 @@ class Books:
                 by_statement[standing.statement_no].append(question)
                 self.cleared_lines += standing.lines - question.before.lines
             for number, matched in by_statement.items():
-                self._tell_order_matched(ids[number], matched)
+                self._tell_order_matched(self._statement_ids[number], matched)
 
     def _tell_order_matched(self, statement_id: UUID, questions: list[Question]) -> None:
         first = questions[0]

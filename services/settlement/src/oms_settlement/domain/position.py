@@ -58,6 +58,11 @@ class Facts:
     """By shipment."""
 
     @property
+    def moving(self) -> bool:
+        """That something happened that money follows from, known order or not."""
+        return bool(self.paid_at or self.cancelled or self.gone_at or self.dispatched)
+
+    @property
     def first_dispatch(self) -> datetime | None:
         return min((one.at for one in self.dispatched.values()), default=None)
 
