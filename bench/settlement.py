@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import asyncpg
+import httpx
 import psutil
 from aiokafka import AIOKafkaProducer
 
@@ -39,6 +40,8 @@ from oms_sample import measure
 CHANNEL, SHOP, FIRST = "bench", "main", "B-0"
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 AN_ORDER = {"goods": 3001, "shipping": 399, "commission": -450, "payment_fee": -129}
+RATES = {"commission": (150_000, 0), "payment_fee": (29_000, 30)}
+"""In millionths, and the fixed part: what `AN_ORDER` was computed by."""
 WRONG_EVERY = 500
 """One order in so many has a commission that is not what it should be."""
 LOOK_S = 0.25
@@ -80,7 +83,23 @@ async def run(lines: int) -> results.Results:
                 await driver.close()
 
 
+async def _set_rates(system: System) -> None:
+    async with httpx.AsyncClient(base_url=system.urls["settlement"], trust_env=False) as http:
+        for component, (rate_ppm, fixed_minor) in RATES.items():
+            card = {
+                "channel": CHANNEL,
+                "component": component,
+                "currency": "GBP",
+                "rate_ppm": rate_ppm,
+                "fixed_minor": fixed_minor,
+                "version": "bench",
+                "valid_from": AT.isoformat(),
+            }
+            (await http.put("/v1/rate-cards", json=card)).raise_for_status()
+
+
 async def _sell(system: System, driver: asyncpg.Connection, *, orders: int) -> None:
+    await _set_rates(system)
     async with AIOKafkaProducer(bootstrap_servers=system.bootstrap) as producer:
         for event in _an_order():
             await _say(producer, event)

@@ -17,11 +17,12 @@ from oms_fulfilment.service import service as fulfilment
 from oms_inventory.service import service as inventory
 from oms_logistics.service import service as logistics
 from oms_orders.service import service as orders
+from oms_settlement.service import service as settlement
 
 from .players import LEEDS, LONDON, Outside, counted
 from .system import System
 
-SERVICES = (catalog, inventory, orders, fulfilment, logistics, analytics)
+SERVICES = (catalog, inventory, orders, fulfilment, logistics, settlement, analytics)
 ROOT = Path(__file__).parents[2]
 
 OutsideOf = Callable[..., Awaitable[Outside]]

@@ -15,6 +15,7 @@ from .conftest import OutsideOf
 from .players import (
     LEEDS,
     LONDON,
+    PRICE_MINOR,
     Outside,
     Shipment,
     cancellation,
@@ -162,6 +163,7 @@ async def test_every_order_ends_as_it_should(outside_of: OutsideOf, seed: int) -
     assert told["OrderCancelled"] == len(CANCELLED)
     await check_stock(outside, {"A": 120, "B": 20, "C": 20, "D": 11, "E": 5})
     await check_profit(outside)
+    await check_money(outside)
     await outside.system.check_books()
 
 
@@ -184,6 +186,18 @@ async def check_profit(outside: Outside) -> None:
     [accrued] = (await outside.system.ask("analytics", "/v1/profit", by="channel", version="accrued"))["sums"]
     assert accrued["units"] == arrived
     assert overview["holds"]["open"] == 0
+
+
+async def check_money(outside: Outside) -> None:
+    """Revenue is what arrived, nothing waits as an advance, and the journal holds."""
+    verified = await outside.system.ask("settlement", "/v1/ledger/verification")
+    assert verified["sound"], verified["faults"]
+    balance = await outside.system.ask("settlement", "/v1/trial-balance")
+    standing = {row["ledger_account"]: row["balance_minor"] for row in balance["rows"] if row["balance_minor"]}
+    arrived = sum(delivered_units(no, listing) for no, lines in BOOK.items() for listing in lines)
+    assert standing["6001.1"] == -arrived * PRICE_MINOR
+    assert standing["1122"] + standing.get("2241.3", 0) == arrived * PRICE_MINOR
+    assert "2203" not in standing
 
 
 async def check_stock(outside: Outside, brought: dict[str, int]) -> None:

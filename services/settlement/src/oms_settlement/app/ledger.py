@@ -48,4 +48,5 @@ class Ledger:
                 ),
                 posted_at=work.now,
             )
-            work.emit(posted, cause=self._causes[account, currency])
+            # It speaks of many orders: it is part of no order's trace.
+            work.emit(posted, cause=self._causes[account, currency]._replace(traceparent=None))
