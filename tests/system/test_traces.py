@@ -206,7 +206,7 @@ async def test_spans_name_nobody(traced: Traced) -> None:
 
 async def test_spans_say_what_the_conventions_ask_for(traced: Traced) -> None:
     spans = await _play(traced, "1")
-    (one,) = [span for span in spans if span.name == "process OrderPlaced"]
+    (one,) = [span for span in spans if (span.service, span.name) == ("oms-inventory", "process OrderPlaced")]
     assert one.kind == "consumer"
     assert one.attributes["messaging.system"] == "kafka"
     assert one.attributes["messaging.operation.type"] == "process"
