@@ -49,7 +49,7 @@ PATIENCE_S = 1800.0
 
 _COPY = """
     insert into orders (order_id, account, channel_order_no, currency, facts, components, due_at, version)
-    select gen_random_uuid(), account, 'B-' || number, currency, facts, components, due_at, version
+    select gen_random_uuid(), account, 'B-' || number, currency, facts, components, now() + interval '30 days', version
       from orders, generate_series(1, $1) as number where channel_order_no = 'B-0'
 """
 _STATE = """

@@ -31,6 +31,7 @@ _ORPHANS = text(
           join orders on orders.account = difference.account and orders.channel_order_no = difference.order_no
          where difference.state = 'open' and difference.reason = 'MISSING_ORDER'
          order by difference.difference_no limit :page)
+       and state = 'open' and reason = 'MISSING_ORDER'  -- asked again of a row that we waited for
      order by difference_no for update
     """
 )

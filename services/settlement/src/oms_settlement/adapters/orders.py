@@ -49,6 +49,7 @@ _DUE = text(
     f"""
     select {_ORDER} from orders where order_id in (
         select order_id from orders where due_at <= :now order by due_at, order_id limit :page)
+       and due_at <= :now  -- asked again of a row that somebody else changed while we waited for it
      order by order_id for update
     """
 )
