@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 from uuid import UUID
 
@@ -268,7 +269,8 @@ async def alone(orders: int) -> results.Results:
             found = await fold(system, database, orders)
             await database.close()
             found["questions"] = await ask(system.urls[NAME])
-            await run([f"oms-{NAME}", "verify"], env={"OMS_DATABASE_URL": url})  # raises where the books are wrong
+            script = str(Path(sys.executable).with_name(f"oms-{NAME}"))
+            await run([script, "verify"], env={"OMS_DATABASE_URL": url})  # raises where the books are wrong
             return {"analytics": found}
 
 
