@@ -299,7 +299,7 @@ async def _until_dead_again(page: Page) -> None:
             await page.reload()
 
 
-async def test_a_statement_is_handed_in_and_its_progress_shown(desk_of: DeskOf) -> None:
+async def test_a_statement_is_handed_in_and_its_progress_shown(desk_of: DeskOf, house: House) -> None:
     desk = await desk_of("fin")
     page = await desk.go("/settlement/statements")
     await page.fill("[name=account]", "web/uk")
@@ -309,6 +309,8 @@ async def test_a_statement_is_handed_in_and_its_progress_shown(desk_of: DeskOf) 
     await page.get_by_role("button", name="Import").click()
     await expect(page).to_have_url(re.compile(r"/settlement/statements/[0-9a-f-]{36}$"))
     panel = page.locator(".panel").first
+    await expect(panel.locator(".badge")).to_have_text("Received", timeout=60_000)
+    await house.outside.system.calm()  # what is done now and then is done now
     await expect(panel.locator(".badge")).to_have_text("Refused", timeout=60_000)
     await expect(panel.locator(".notice")).to_contain_text(re.compile(r"[A-Z_]{4,}"))
     await expect(page.locator("h1")).to_have_text("<b>may</b>.csv")

@@ -178,6 +178,8 @@ async def _timed_work(runtime: Runtime) -> None:
         await runtime.sweeper.run_job(job)
     for long in runtime.service.long_jobs:
         await runtime.sweeper.run_long_job(long)
+    for long in runtime.service.long_jobs:
+        await runtime.sweeper.run_long_job(long)
     assert await runtime.sweeper.fire_due() == []
 
 
