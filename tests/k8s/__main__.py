@@ -78,13 +78,17 @@ def main() -> int:
         say(f"FAILED: {failed}")
         said = 1
     finally:
-        if options.keep:
-            say(f"kept: namespace {NAMESPACE}")
-        else:
-            measured["clean_up_s"] = timed("cleaned up", _clean_up)
-    print(json.dumps(measured, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(measured, indent=2))
+        print(json.dumps(measured, indent=2), flush=True)
+        if options.json:
+            options.json.write_text(json.dumps(measured, indent=2))
+    if options.keep:
+        say(f"kept: namespace {NAMESPACE}")
+        return said
+    try:
+        timed("cleaned up", _clean_up)
+    except Failed as failed:
+        say(f"FAILED: not cleaned up: {failed}")
+        return 1
     return said
 
 
