@@ -26,7 +26,7 @@ from .stories import MARCH, Story
         ("/v1/profit/orders?currency=GBP&cursor=WzEsICJ4Il0", 422),
         ("/v1/profit/orders?currency=GBP&to=9999-12-31", 200),
         ("/v1/profit/orders/1", 422),
-        (f"/v1/profit/orders/{Story().order_id}", 404),
+        ("/v1/profit/orders/00000000-0000-4000-8000-000000000000", 404),
         ("/v1/overview?from=2026-03-01T00:00:00", 422),
         ("/v1/overview?from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z", 422),
         ("/v1/overview?to=0001-01-01T00:00:00Z", 200),
