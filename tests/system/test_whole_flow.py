@@ -45,6 +45,7 @@ async def test_an_order_goes_its_whole_way(outside: Outside) -> None:
         ParcelTracked=4,
         ShipmentDelivered=1,
         OrderCompleted=1,
+        AccrualPosted=2,
     )
     await outside.system.check_books()
 
