@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from oms_local.system import System
+from oms_local.topology import SERVICES
 from oms_sample import audit
 from oms_sample.book import Book
 from oms_sample.cli import SLICE
@@ -49,6 +50,7 @@ async def test_nothing_is_lost_doubled_or_oversold_by_two_workers(system_of: Sys
     assert verdict.sound, verdict
     assert not played.stalled
     assert sum(verdict.states.get("completed", {}).values()) > SALES * 0.8, verdict.states
-    services = ("inventory", "orders", "fulfilment", "logistics")
-    assert shares.keys() == {f"{service}-worker-{number}" for service in services for number in (1, 2)}
+    assert shares.keys() == {
+        f"{service.name}-worker-{number}" for service in SERVICES if service.consumes for number in (1, 2)
+    }
     assert all(shares.values()), shares
