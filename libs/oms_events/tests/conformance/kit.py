@@ -404,7 +404,8 @@ class Kit:
             " where datname = current_database() and state = 'idle in transaction' and pid <> pg_backend_pid()"
         )
         async with self.engine.connect() as connection:
-            assert (await connection.execute(text(ending))).scalars().all() == [True]
+            ended = (await connection.execute(text(ending))).scalars().all()
+        assert ended and all(ended)  # the relay may be within one, too
 
     async def notes(self, count: int) -> dict[str, list[int]]:
         """What was published, each event once, in the order of the log."""
