@@ -1,13 +1,16 @@
 """Fixtures of the settlement tests."""
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from oms_events.contracts.fulfilment import ShipmentDispatched
 from oms_events.contracts.intake import StatementFile, StatementFormat, StatementReceived
@@ -20,7 +23,9 @@ from oms_events.testing.scenario import Scenario
 from oms_events.values import order_id, statement_id
 from oms_settlement.service import service
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
+WAITING = text("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CARDS = (
     {"component": "commission", "rate_ppm": 150_000, "fixed_minor": 0},
@@ -213,6 +218,22 @@ class Desk:
     async def sound(self) -> bool:
         """Whether the books hold."""
         return (await self.get("/v1/ledger/verification"))["sound"]
+
+
+async def begun(scenario: Scenario, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Work that has come as far as a lock that somebody else holds."""
+    task = asyncio.create_task(work)
+    async with asyncio.timeout(10):
+        while not await _somebody_waits(scenario):
+            assert not task.done(), "it did not wait"
+            await asyncio.sleep(0.01)
+    return task
+
+
+async def _somebody_waits(scenario: Scenario) -> bool:
+    # In a transaction of its own: within one, the database shows its activity as it was first seen.
+    async with scenario.runtime.connection() as connection:
+        return bool((await connection.execute(WAITING)).scalar_one())
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

@@ -1,14 +1,16 @@
 """What is heard of orders becomes expected money: in any order, twice, late, the same."""
 
+from datetime import timedelta
 from itertools import permutations
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from oms_events.contracts.settlement import AccrualPosted, JournalPosted
 from oms_events.testing.scenario import only
 
-from .conftest import FAIR, Sale
+from .conftest import FAIR, Sale, begun
 
 
 def amounts(accrued: AccrualPosted) -> dict[str, int]:
@@ -156,3 +158,19 @@ async def test_what_does_not_come_until_it_is_due_is_missing(desk, sale):
     assert {event.reason for event in events} == {"MISSING_RECEIPT"}
     assert await desk.scenario.run_jobs() == []
     assert {state for _, _, state in (await desk.standing(one)).values()} == {"overdue"}
+
+
+async def test_what_is_put_off_while_the_job_waits_is_not_called_missing(desk, sale):
+    put_off, due = sale("A-1"), sale("A-2")
+    await desk.scenario.when(*put_off.whole(), *due.whole())
+    desk.scenario.now = put_off.dispatched().dispatched_at.replace(month=4)
+    async with desk.scenario.transaction() as work:
+        await work.connection.execute(
+            text("update orders set due_at = :later where order_id = :order_id"),
+            {"later": desk.scenario.now + timedelta(days=1), "order_id": put_off.order_id},
+        )
+        job = await begun(desk.scenario, desk.scenario.run_jobs())
+    assert {event.order_id for event in await job} == {due.order_id}
+    assert {state for _, _, state in (await desk.standing(put_off)).values()} == {"open"}
+    desk.scenario.now += timedelta(days=2)
+    assert {event.order_id for event in await desk.scenario.run_jobs()} == {put_off.order_id}
