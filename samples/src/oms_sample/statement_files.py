@@ -1,4 +1,8 @@
-"""Statements as platforms write them: the system's own format, Amazon's settlement report, Stripe's balance report."""
+"""Statements as platforms write them: the system's own format, Amazon's settlement report, Stripe's balance report.
+
+Columns and names are written here once more, not taken from the reader's code: a reader that is wrong about a format
+must not be handed a file that is wrong in the same way.
+"""
 
 import csv
 import io
