@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from oms_gateway.signing import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
+from oms_events.signing import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from oms_sample.endpoints import Key
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)

@@ -18,6 +18,7 @@ from oms_events.contracts.intake import ChannelOrder
 from oms_events.contracts.orders import OrderCancelled, OrderLine, OrderLinesCancelled, OrderPaid, OrderPlaced
 from oms_events.contracts.shared import LineQuantity
 from oms_events.registry import Event
+from oms_events.signing import SignedAuth
 from oms_events.testing.fixtures import ScenarioOf
 from oms_events.testing.scenario import Scenario
 from oms_gateway import keys
@@ -25,7 +26,6 @@ from oms_gateway.app import build_app
 from oms_gateway.gateway import Gateway
 from oms_gateway.keys import Role
 from oms_gateway.settings import GatewaySettings
-from oms_gateway.signing import SignedAuth
 from oms_sample import settling
 from oms_sample.audit import OrderSeen
 from oms_sample.book import Book, Sale

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from docker.errors import DockerException, ImageNotFound
 
-from oms_gateway.signing import SignedAuth
+from oms_events.signing import SignedAuth
 from oms_local.containers import KAFKA_IMAGE, POSTGRES_IMAGE
 from oms_local.ports import LOCALHOST, Ports
 from oms_local.topology import SERVICES

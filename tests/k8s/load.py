@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from oms_gateway.signing import SignedAuth
+from oms_events.signing import SignedAuth
 
 NAME = os.environ.get("HOSTNAME", "load")
 STOP = Path("/tmp/stop")

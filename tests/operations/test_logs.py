@@ -15,8 +15,8 @@ from oms_events.codec import Record
 from oms_events.contracts.intake import ChannelOrderReceived
 from oms_events.runtime.kafka import KafkaSink
 from oms_events.runtime.settings import Settings
+from oms_events.signing import SignedAuth
 from oms_events.values import order_id
-from oms_gateway.signing import SignedAuth
 from oms_local.profile import Profile
 from oms_local.servers import Platform
 from oms_local.system import Options, System, running_system

@@ -18,6 +18,7 @@ from pydantic_core import to_json
 from sqlalchemy import text
 
 from oms_events.runtime.tracing import Tracing, order_trace_id
+from oms_events.signing import SignedAuth
 from oms_events.testing.collector import Collector, Span, collecting, orphans, roots
 from oms_gateway import keys
 from oms_gateway.app import build_app
@@ -25,7 +26,6 @@ from oms_gateway.doors import DOORS
 from oms_gateway.gateway import Gateway
 from oms_gateway.keys import Role
 from oms_gateway.settings import GatewaySettings
-from oms_gateway.signing import SignedAuth
 
 from .conftest import OutsideOf
 from .players import LONDON, Outside, Shipment, counted, ident, order, payment, report, scans

@@ -13,7 +13,7 @@ import httpx
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from oms_gateway.signing import SignedAuth
+from oms_events.signing import SignedAuth
 from oms_sample.endpoints import Endpoints
 
 T = TypeVar("T")

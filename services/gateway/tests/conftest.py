@@ -13,13 +13,13 @@ from pydantic import SecretStr
 
 from oms_events.codec import decode
 from oms_events.registry import Event
+from oms_events.signing import SignedAuth
 from oms_events.testing.scenario import CollectingSink
 from oms_gateway import keys
 from oms_gateway.app import build_app
 from oms_gateway.gateway import Gateway
 from oms_gateway.keys import Role
 from oms_gateway.settings import GatewaySettings
-from oms_gateway.signing import SignedAuth
 
 ROOT_KEY = "0123456789abcdef" * 4
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from oms_events.signing import sign
 from oms_gateway import cli
-from oms_gateway.signing import sign
 
 ROOT = "r" * 32
 

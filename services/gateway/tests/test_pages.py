@@ -16,11 +16,11 @@ from pydantic import BaseModel, Field
 
 from oms_events.registry import events
 from oms_events.runtime import problems
+from oms_events.signing import sign
 from oms_gateway.doors import DOORS
 from oms_gateway.pages.events_page import document
 from oms_gateway.pages.http_page import http_page
 from oms_gateway.pages.shapes import fields_of, rules_of, type_of
-from oms_gateway.signing import sign
 
 from .conftest import House
 

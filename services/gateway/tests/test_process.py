@@ -18,10 +18,10 @@ from aiokafka import AIOKafkaConsumer
 from oms_events.codec import Record, decode
 from oms_events.contracts.intake import CHANNEL_ORDER, ChannelOrderReceived
 from oms_events.runtime.kafka import ensure_topics
+from oms_events.signing import SignedAuth
 from oms_gateway import keys
 from oms_gateway.doors import EVENTS
 from oms_gateway.keys import Role
-from oms_gateway.signing import SignedAuth
 
 from .conftest import ROOT_KEY, MakeOrder
 

@@ -19,7 +19,6 @@ from oms_events.values import statement_id
 from oms_gateway import statements
 from oms_gateway.app import build_app
 from oms_gateway.keys import Role
-from oms_gateway.signing import sign_digest
 
 from .conftest import House
 
@@ -91,13 +90,7 @@ async def test_a_large_file_passes_through_little_memory(house: House) -> None:
 
 def signed(house: House, digest: str, target: str = PATH) -> dict[str, str]:
     """The headers of a caller who streams: the hash is known before, the body is not held."""
-    auth = house.auth(Role.FINANCE)
-    timestamp = int(house.now.timestamp())
-    return {
-        "X-OMS-Key": auth._key,
-        "X-OMS-Timestamp": str(timestamp),
-        "X-OMS-Signature": sign_digest(auth._secret, timestamp, "POST", target, digest),
-    }
+    return house.auth(Role.FINANCE).headers("POST", target, digest)
 
 
 async def test_a_wrong_signature_leaves_nothing(house: House) -> None:

@@ -15,7 +15,7 @@ from oms_console import stopwatch
 from oms_console.metrics import CALLS
 from oms_console.roles import Role
 from oms_console.settings import ApiKey
-from oms_console.signing import SignedAuth
+from oms_events.signing import SignedAuth
 
 log = structlog.get_logger()
 

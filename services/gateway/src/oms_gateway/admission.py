@@ -10,9 +10,9 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from oms_events.runtime.problems import Problem
+from oms_events.signing import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign_digest
 from oms_gateway.keys import Key, KeyRing, Role
 from oms_gateway.rate_limit import RateLimiter
-from oms_gateway.signing import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign_digest
 
 WINDOW_S = 300
 """How far the caller's clock may be from ours."""

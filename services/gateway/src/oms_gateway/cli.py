@@ -15,10 +15,10 @@ import uvloop
 from pydantic import ValidationError
 
 from oms_events.runtime import logs
+from oms_events.signing import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from oms_gateway import keys
 from oms_gateway.gateway import serve
 from oms_gateway.settings import GatewaySettings
-from oms_gateway.signing import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 
 _ROOT_KEY = "OMS_GATEWAY_ROOT_KEY"
 _ROOT_KEY_LENGTH = 32

@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from oms_events.runtime.problems import MEDIA_TYPE, ProblemDetails
 from oms_events.schema.glossary import explain
+from oms_events.signing import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from oms_gateway import statements
 from oms_gateway.doors import DOORS, Door
 from oms_gateway.intake import BATCH_LIMIT, JSON, NDJSON, BatchReceipt, Receipt
@@ -19,7 +20,6 @@ from oms_gateway.keys import Role
 from oms_gateway.pages.http_page import http_page
 from oms_gateway.pages.render import Page
 from oms_gateway.routes import ROUTES, Route, find
-from oms_gateway.signing import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from oms_gateway.statements import StatementQuery
 
 Json = dict[str, Any]

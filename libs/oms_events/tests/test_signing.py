@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from oms_gateway.signing import SignedAuth, sign
+from oms_events.signing import SignedAuth, sign
 
 
 # Made with openssl: printf 'TS\nMETHOD\nTARGET\nHASH' | openssl dgst -sha256 -hmac SECRET

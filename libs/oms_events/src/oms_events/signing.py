@@ -1,4 +1,4 @@
-"""How a request is signed. Needs nothing of the gateway but this file, so that callers can copy it.
+"""How a request to the gateway is signed. Needs nothing of the project but this file, so that callers can copy it.
 
 The signed text is four lines: the timestamp (Unix seconds), the method, the path with its query exactly as sent,
 and the SHA-256 of the body in hex. The signature is `v1=` and the HMAC-SHA256 of that text in hex.
@@ -40,10 +40,16 @@ class SignedAuth(httpx.Auth):
         self._secret = secret
         self._clock = clock
 
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+    def headers(self, method: str, target: str, body_sha256: str) -> dict[str, str]:
+        """The three headers of a request, for a body that is too large to be held: its hash is enough."""
         timestamp = int(self._clock())
+        return {
+            KEY_HEADER: self._key,
+            TIMESTAMP_HEADER: str(timestamp),
+            SIGNATURE_HEADER: sign_digest(self._secret, timestamp, method, target, body_sha256),
+        }
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         target = request.url.raw_path.decode("ascii")
-        request.headers[KEY_HEADER] = self._key
-        request.headers[TIMESTAMP_HEADER] = str(timestamp)
-        request.headers[SIGNATURE_HEADER] = sign(self._secret, timestamp, request.method, target, request.content)
+        request.headers.update(self.headers(request.method, target, hashlib.sha256(request.content).hexdigest()))
         yield request
