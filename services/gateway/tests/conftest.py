@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from oms_events.codec import decode
 from oms_events.registry import Event
+from oms_events.runtime import private_file
 from oms_events.signing import SignedAuth
 from oms_events.testing.scenario import CollectingSink
 from oms_gateway import keys
@@ -63,7 +64,7 @@ async def house(
     tmp_path: Path, upstream: FastAPI, monkeypatch: pytest.MonkeyPatch, sink: CollectingSink
 ) -> AsyncIterator[House]:
     # The file is read anew on every look: a test issues keys faster than once a second.
-    monkeypatch.setattr(keys, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(private_file, "_LOOK_EVERY_S", 0.0)
     settings = GatewaySettings(
         gateway_keys_file=tmp_path / "keys.json",
         gateway_root_key=SecretStr(ROOT_KEY),

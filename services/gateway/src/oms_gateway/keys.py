@@ -4,28 +4,23 @@ A secret is derived from the root key and the key's id when it is needed. To che
 secret itself, so a stored hash of it would have to be the secret; deriving it leaves nothing in the file to steal.
 """
 
-import fcntl
 import hashlib
 import hmac
 import json
-import os
 import secrets
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
 
-import structlog
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-log = structlog.get_logger()
+from oms_events.runtime import private_file
 
-_LOOK_EVERY_S = 1.0
 _SECRET_LABEL = "oms-key-v1"  # noqa: S105 - a label, no secret
 
 
@@ -117,16 +112,13 @@ def derive_secret(root_key: str, key_id: str) -> str:
 
 
 class KeyRing:
-    """The keys of a running gateway. The file is read again when it changed, looked at once a second at most."""
+    """The keys of a running gateway, as their file has them."""
 
     def __init__(self, path: Path, root_key: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._path = path
+        self._file = private_file.Watched(path, _Document, monotonic=monotonic)
         self._root_key = root_key
-        self._monotonic = monotonic
         self._keys: dict[str, Key] = {}
         self._secrets: dict[str, str] = {}
-        self._seen: tuple[int, int, int] | None = None
-        self._looked_at = float("-inf")
 
     def find(self, key_id: str) -> tuple[Key, str] | None:
         """A key that is in force and its secret, or None."""
@@ -139,28 +131,10 @@ class KeyRing:
         return key, self._secrets[key_id]
 
     def _refresh(self) -> None:
-        now = self._monotonic()
-        if now - self._looked_at < _LOOK_EVERY_S:
-            return
-        self._looked_at = now
-        try:
-            status = self._path.stat()
-            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if seen != self._seen:
-                self._load()
-                self._seen = seen
-        except FileNotFoundError:
-            if self._seen is not None:
-                log.error("the key file is gone; its last keys stay in force", path=str(self._path))
-                self._seen = None
-        except (OSError, ValidationError) as error:
-            # A half-edited file must not lock every caller out; revoking waits until it is mended, so say it loudly.
-            log.error("the key file cannot be read; its last keys stay in force", error=type(error).__name__)
-
-    def _load(self) -> None:
-        keys = _read(self._path).keys
-        self._keys = {key.id_sha256: key for key in keys if key.revoked_at is None}
-        self._secrets.clear()
+        document = self._file.news()
+        if document is not None:
+            self._keys = {key.id_sha256: key for key in document.keys if key.revoked_at is None}
+            self._secrets.clear()
 
 
 def issue(
@@ -192,7 +166,7 @@ def issue(
         burst=burst,
         created_at=now,
     )
-    with _changing(path) as document:
+    with private_file.changing(path, _Document) as document:
         if any(other.name == name and other.revoked_at is None for other in document.keys):
             raise NameTaken(f"a key named {name} exists; revoke it first or choose another name")
         document.keys.append(key)
@@ -214,12 +188,12 @@ def hand_out(path: Path, root_key: str, *, to: Path, now: datetime) -> None:
             revoke(path, name=name, now=now)
         key, secret = issue(path, root_key, name=name, role=role, now=now)
         known[role] = {"key": key, "secret": secret}
-        _replace(to, json.dumps(known, indent=2).encode() + b"\n")
+        private_file.replace(to, json.dumps(known, indent=2).encode() + b"\n")
 
 
 def revoke(path: Path, *, name: str, now: datetime) -> Key:
     """Put a key out of force. Raises KeyUnknown."""
-    with _changing(path) as document:
+    with private_file.changing(path, _Document) as document:
         for place, key in enumerate(document.keys):
             if key.name == name and key.revoked_at is None:
                 document.keys[place] = key.model_copy(update={"revoked_at": now})
@@ -229,33 +203,4 @@ def revoke(path: Path, *, name: str, now: datetime) -> Key:
 
 def list_keys(path: Path) -> list[Key]:
     """All keys of the file, revoked ones too."""
-    return _read(path).keys
-
-
-def _read(path: Path) -> _Document:
-    return _Document.model_validate_json(path.read_bytes())
-
-
-@contextmanager
-def _changing(path: Path) -> Iterator[_Document]:
-    """The file's content, written back whole at the end: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        document = _read(path) if path.exists() else _Document()
-        yield document
-        _replace(path, document.model_dump_json(indent=2).encode() + b"\n")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    # mkstemp makes the file for its owner alone (0600), and a rename keeps that.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    return private_file.read(path, _Document).keys
