@@ -9,13 +9,15 @@ import pytest
 from oms_local.run_folder import RunFolder
 from oms_local.topology import Service
 
-# A service as the launcher sees one: `serve` answers /readyz, `migrate` makes a table, `keys issue` prints a key.
+# A service as the launcher sees one: `serve` answers /readyz, `migrate` makes a table, `keys demo` hands out keys,
+# once.
 SERVICE = f"""#!{sys.executable}
-import asyncio, json, os, sys
+import asyncio, json, os, sys, uuid
 import asyncpg, uvicorn
 from fastapi import FastAPI
 
 app = FastAPI()
+ROLES = ("channel", "warehouse", "carrier", "operator", "finance", "viewer")
 
 
 @app.get("/readyz")
@@ -40,9 +42,14 @@ match sys.argv[1]:
     case "migrate":
         asyncio.run(migrate())
     case "keys":
-        with open(sys.argv[sys.argv.index("--file") + 1], "a") as file:
-            file.write(sys.argv[-1] + os.linesep)
-        print(json.dumps({{"key": "key-of-" + sys.argv[-1], "secret": os.environ["OMS_GATEWAY_ROOT_KEY"][:8]}}))
+        options = dict(zip(sys.argv[3::2], sys.argv[4::2]))
+        with open(options["--file"], "a") as file:
+            file.write(sys.argv[2] + os.linesep)
+        if not os.path.exists(options["--to"]):
+            secret = os.environ["OMS_GATEWAY_ROOT_KEY"][:8]
+            keys = {{role: {{"key": uuid.uuid4().hex, "secret": secret}} for role in ROLES}}
+            with open(options["--to"], "w") as file:
+                json.dump(keys, file)
 """
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from oms_local.process import CommandFailed
 from oms_local.run_folder import AlreadyRunning, RunFolder
-from oms_local.system import KEY_ROLES, NotInstalled, Options, running_system
+from oms_local.system import NotInstalled, Options, running_system
 from oms_local.topology import Service
 
 PYTHON = sys.executable
@@ -97,12 +97,16 @@ async def test_endpoints_are_private_and_gone_afterwards(options, said):
     assert not path.exists()
 
 
-async def test_demo_keys_are_issued_once_for_each_role(options, said):
+async def test_demo_keys_are_the_gateways_and_stay_when_it_starts_again(options, said):
     async with running_system(options, said.append) as system:
         first = dict(system.keys)
     async with running_system(options, said.append) as system:
         assert system.keys == first
-    assert (options.run_dir / "keys.json").read_text().split() == list(KEY_ROLES)
+    handed_out = json.loads((options.run_dir / "demo-keys.json").read_text())
+    assert {role: (key.key, key.secret) for role, key in first.items()} == {
+        role: (key["key"], key["secret"]) for role, key in handed_out.items()
+    }
+    assert (options.run_dir / "keys.json").read_text().split() == ["demo", "demo"]
 
 
 async def test_a_service_that_is_not_installed_is_said_before_anything_starts(options, said):

@@ -23,12 +23,10 @@ from oms_local.platform import acquire
 from oms_local.ports import LOCALHOST, Ports
 from oms_local.process import Program, run
 from oms_local.profile import Profile
-from oms_local.run_folder import RunFolder, write_private
+from oms_local.run_folder import RunFolder
 from oms_local.servers import Platform, PostgresServer, Way
 from oms_local.supervisor import READY_TIMEOUT_S, Report, Supervisor
 from oms_local.topology import CONSOLE, GATEWAY, SERVICES, Service, draw_urls, roles_of, start_order, workers_of
-
-KEY_ROLES = ("channel", "warehouse", "carrier", "operator", "finance", "viewer")
 
 
 class NotInstalled(LaunchError):
@@ -250,17 +248,14 @@ async def _provision(plan: _Plan, report: Report) -> None:
 
 
 async def _demo_keys(plan: _Plan) -> dict[str, ApiKey]:
-    """A key per role, issued by the gateway's own command on the first start and remembered beside its file."""
+    """A key per role, by the gateway's own command: it keeps those that were handed out before."""
     gateway = next((service for service in plan.options.services if service.name == GATEWAY), None)
     if gateway is None:
         return {}
-    remembered = plan.folder.path / "demo-keys.json"
-    known = remembered.exists() and plan.keys_file.exists()
-    keys = json.loads(remembered.read_text()) if known else {}
-    if missing := [role for role in KEY_ROLES if role not in keys]:
-        keys |= {role: await _issue(gateway, plan, role) for role in missing}
-        write_private(remembered, json.dumps(keys))
-    return {role: ApiKey(**key) for role, key in keys.items()}
+    handed_out = plan.folder.path / "demo-keys.json"
+    command = [_script(gateway), "keys", "demo", "--file", str(plan.keys_file), "--to", str(handed_out)]
+    await run(command, env=plan.environment(gateway))
+    return {role: ApiKey(**key) for role, key in json.loads(handed_out.read_text()).items()}
 
 
 async def _demo_users(plan: _Plan, keys: Mapping[str, ApiKey]) -> dict[str, str]:
@@ -270,13 +265,6 @@ async def _demo_users(plan: _Plan, keys: Mapping[str, ApiKey]) -> dict[str, str]
         return {}
     await pages.provide(_script(console), plan.folder, {role: asdict(key) for role, key in keys.items()})
     return {user.name: user.password for user in pages.demo_users(plan.folder)}
-
-
-async def _issue(gateway: Service, plan: _Plan, role: str) -> dict[str, str]:
-    command = [_script(gateway), "keys", "issue", "--file", str(plan.keys_file)]
-    said = await run([*command, "--name", f"demo-{role}", "--role", role], env=plan.environment(gateway))
-    issued = json.loads(said)
-    return {"key": issued["key"], "secret": issued["secret"]}
 
 
 def _endpoints(system: System) -> dict[str, object]:
