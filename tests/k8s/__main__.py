@@ -23,7 +23,6 @@ from typing import Any
 import yaml
 
 from oms_gateway import keys
-from oms_local.system import KEY_ROLES
 from oms_local.topology import SERVICES
 from oms_sample.synth import MAIN_NODE
 
@@ -64,7 +63,7 @@ def main() -> int:
     try:
         server = json.loads(run([KUBECTL, "version", "--output", "json"]))["serverVersion"]["gitVersion"]
         there = run([KUBECTL, "get", "namespace", NAMESPACE, "--ignore-not-found", "--output", "name"]).strip()
-        if there and not options.again:
+        if there:
             raise Failed(f"the namespace {NAMESPACE} is there already: this test would remove it")
     except (Failed, KeyError) as failed:
         print(f"no cluster to test on: {failed}", file=sys.stderr)
@@ -98,7 +97,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="sales of the sample (default: all)")
     parser.add_argument("--rate", type=float, default=10.0, help="orders a second under load")
     parser.add_argument("--keep", action="store_true", help="leave everything in place")
-    parser.add_argument("--again", action="store_true", help="on what --keep left in place")
     parser.add_argument("--json", type=Path, help="also write what was measured there")
     return parser.parse_args()
 
@@ -116,8 +114,7 @@ def _prove(options: argparse.Namespace, measured: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         overlay = _overlay(Path(scratch), options.tag)
         images = _images(overlay, options.tag)
-        if not options.again:
-            measured["load_images_s"] = timed(f"{len(images)} images handed over", lambda: _load_images(images))
+        measured["load_images_s"] = timed(f"{len(images)} images handed over", lambda: _load_images(images))
         issued = _secrets(Path(scratch))
         measured["roll_out_s"] = timed("rolled out", lambda: _roll_out(overlay))
         measured["ready_s"] = timed("every pod is ready", lambda: until("all pods ready", all_ready))
@@ -159,18 +156,14 @@ def _load_images(images: list[str]) -> None:
 
 def _secrets(folder: Path) -> dict[str, dict[str, str]]:
     """Callers' keys, and the overlay's Secrets with them."""
-    file, root_key, issued = folder / "keys.json", os.urandom(32).hex(), {}
-    for role in KEY_ROLES:
-        key, secret = keys.issue(file, root_key, name=role, role=keys.Role(role), now=datetime.now(UTC))
-        issued[role] = {"key": key, "secret": secret}
+    file, issued, root_key = folder / "keys.json", folder / "issued.json", os.urandom(32).hex()
+    keys.hand_out(file, root_key, to=issued, now=datetime.now(UTC))
     run([KUBECTL, "apply", "--filename", str(K8S / "base" / "namespace.yaml")])
-    kubectl("delete", "secret", "gateway-keys", "--ignore-not-found")
     script = K8S / "overlays" / "single" / "secrets"
     for _ in range(2):  # the second time it finds all of them
         run([script, "--keys", file], environment={"OMS_GATEWAY_ROOT_KEY": root_key})
-    if kubectl("get", "deployment", "gateway-api", "--ignore-not-found"):
-        kubectl("rollout", "restart", "deployment/gateway-api")
-    return issued
+    by_role: dict[str, dict[str, str]] = json.loads(issued.read_text())
+    return by_role
 
 
 def _roll_out(overlay: Path) -> None:
