@@ -1,6 +1,7 @@
 """Money, splits and ids."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from uuid import RFC_4122, UUID
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from oms_events.values import CURRENCIES, Money, derived_id, largest_remainder, order_id, statement_id, utc
+from oms_events.values import CURRENCIES, Money, derived_id, fee_minor, largest_remainder, order_id, statement_id, utc
 
 NOW = datetime(2026, 3, 2, 9, 0, 0, 250_000, tzinfo=UTC)
 TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -77,6 +78,39 @@ def test_who_weighs_nothing_gets_nothing(total: int, weights: list[int]) -> None
 def test_a_split_without_sense_is_refused(weights: list[int]) -> None:
     with pytest.raises(ValueError, match="weight"):
         largest_remainder(10, weights)
+
+
+# --- fees ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base", "ppm", "fixed", "taken"),
+    [
+        (3_001, 150_000, 0, 450),  # 450.15
+        (3_400, 29_000, 30, 129),  # 98.6 and 30
+        (3, 500_000, 0, 2),  # half a unit goes up
+        (3, 499_999, 0, 1),
+        (10**14, 1_000_000, 0, 10**14),
+        (100, 0, 30, 30),
+        (0, 150_000, 30, 0),
+        (-100, 150_000, 30, 0),
+    ],
+)
+def test_golden_fees(base: int, ppm: int, fixed: int, taken: int) -> None:
+    assert fee_minor(base, rate_ppm=ppm, fixed_minor=fixed) == taken
+
+
+@given(st.integers(1, 10**14), st.integers(0, 10**6), st.integers(0, 1_000))
+def test_a_fee_is_the_exact_share_rounded_half_up_and_the_fixed_part(base: int, ppm: int, fixed: int) -> None:
+    exact = Decimal(base) * ppm / 10**6
+    assert fee_minor(base, rate_ppm=ppm, fixed_minor=fixed) == int(exact.quantize(Decimal(1), ROUND_HALF_UP)) + fixed
+
+
+@given(TOTALS, st.integers(0, 10**6), st.integers(0, 1_000))
+def test_a_fee_keeps_its_bounds_and_nothing_is_taken_of_nothing(base: int, ppm: int, fixed: int) -> None:
+    bounded = fee_minor(base, rate_ppm=ppm, fixed_minor=fixed, min_minor=100, max_minor=200)
+    free = fee_minor(base, rate_ppm=ppm, fixed_minor=fixed)
+    assert bounded == (min(max(free, 100), 200) if base > 0 else 0)
 
 
 # --- money --------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -214,13 +215,9 @@ def test_shares_survive_being_stored(facts: list[Fact]) -> None:
     assert from_document(document, order.channel, order.shop, order.placed_at) == shares
 
 
-@given(st.integers(0, 10**9), st.integers(0, 1_000_000), st.integers(0, 500))
-def test_a_fee_is_the_rounded_share_and_the_fixed_part(base: int, ppm: int, fixed: int) -> None:
-    rate = Rate("uci", "*", "commission", "GBP", "1", JANUARY, ppm, fixed, None, None)
-    exact = base * ppm
-    assert rate.of(base) == (0 if base == 0 else (exact + 500_000) // 1_000_000 + fixed)
-    bounded = Rate("uci", "*", "commission", "GBP", "1", JANUARY, ppm, fixed, 100, 200)
-    assert bounded.of(base) in ({0} if base == 0 else range(100, 201))
+@pytest.mark.parametrize(("base", "charged"), [(0, 0), (10, 50), (370, 86), (10**6, 100)])
+def test_a_rate_charges_its_share_and_its_fixed_part_within_its_bounds(base: int, charged: int) -> None:
+    assert Rate("uci", "*", "commission", "GBP", "1", JANUARY, 150_000, 30, 50, 100).of(base) == charged
 
 
 def test_the_shops_own_rate_counts_and_of_several_the_newest_in_force() -> None:

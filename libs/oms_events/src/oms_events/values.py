@@ -12,6 +12,7 @@ ShipmentId = NewType("ShipmentId", UUID)
 Sku = NewType("Sku", str)
 NodeCode = NewType("NodeCode", str)
 
+_MILLION = 1_000_000
 _NAMESPACE = UUID("8f3c1f0a-5d0e-5c3b-9a53-0d6f2a6e7b11")
 """Root of every derived id. Changing it would give every known order a second identity."""
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
@@ -109,6 +110,22 @@ def largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
     for i in by_remainder[: amount - sum(shares)]:
         shares[i] += 1
     return [sign * share for share in shares]
+
+
+def fee_minor(
+    base_minor: int, *, rate_ppm: int, fixed_minor: int, min_minor: int | None = None, max_minor: int | None = None
+) -> int:
+    """What a rate card takes of a value, in the value's own smallest unit.
+
+    `rate_ppm` millionths of it, rounded half up once, and a fixed part; the sum lies within the bounds that are given.
+    Of nothing, or less, nothing is taken.
+    """
+    if base_minor <= 0:
+        return 0
+    taken = (base_minor * rate_ppm + _MILLION // 2) // _MILLION + fixed_minor
+    if min_minor is not None:
+        taken = max(taken, min_minor)
+    return taken if max_minor is None else min(taken, max_minor)
 
 
 def _currencies() -> dict[str, int]:

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from oms_events.values import largest_remainder
+from oms_events.values import fee_minor, largest_remainder
 
-MILLION = 1_000_000
 EVERY_SHOP = "*"
 
 
@@ -36,13 +35,14 @@ class Rate:
     max_minor: int | None
 
     def of(self, base_minor: int) -> int:
-        """What is charged on a sum: its rounded share and a fixed part, within bounds. On nothing, nothing."""
-        if base_minor <= 0:
-            return 0
-        charged = (base_minor * self.rate_ppm + MILLION // 2) // MILLION + self.fixed_minor
-        if self.min_minor is not None:
-            charged = max(charged, self.min_minor)
-        return charged if self.max_minor is None else min(charged, self.max_minor)
+        """What is charged on a sum."""
+        return fee_minor(
+            base_minor,
+            rate_ppm=self.rate_ppm,
+            fixed_minor=self.fixed_minor,
+            min_minor=self.min_minor,
+            max_minor=self.max_minor,
+        )
 
 
 class Prices:

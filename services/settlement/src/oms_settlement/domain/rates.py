@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-_MILLION = 1_000_000
+from oms_events.values import fee_minor
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +19,14 @@ class RateCard:
     valid_from: datetime
 
     def fee(self, base_minor: int) -> int:
-        """What is taken of a value, rounded half up once; nothing is taken of nothing."""
-        if base_minor <= 0:
-            return 0
-        fee = (base_minor * self.rate_ppm + _MILLION // 2) // _MILLION + self.fixed_minor
-        if self.min_minor is not None:
-            fee = max(fee, self.min_minor)
-        if self.max_minor is not None:
-            fee = min(fee, self.max_minor)
-        return fee
+        """What is taken of a value."""
+        return fee_minor(
+            base_minor,
+            rate_ppm=self.rate_ppm,
+            fixed_minor=self.fixed_minor,
+            min_minor=self.min_minor,
+            max_minor=self.max_minor,
+        )
 
 
 def in_force(cards: Sequence[RateCard], at: datetime) -> RateCard | None:
