@@ -1,16 +1,18 @@
 """The HTTP side every service has: its own API, dead letters, health and metrics."""
 
 import base64
-import json
 import time
-from typing import Annotated, Any, Generic, TypeVar
+from datetime import datetime
+from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, FastAPI, Path, Query, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, TypeAdapter
+from pydantic_core import to_json
 
+from oms_events.contracts.shared import Words
 from oms_events.runtime import dead_letters, problems
 from oms_events.runtime.dead_letters import State
 from oms_events.runtime.lifecycle import Runtime
@@ -18,9 +20,16 @@ from oms_events.runtime.observed import Observed
 from oms_events.runtime.problems import Problem, not_found
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 Limit = Annotated[int, Query(ge=1, le=500, description="Items per page")]
 Cursor = Annotated[str | None, Query(max_length=512, description="`next_cursor` of the page before")]
+Serial = Annotated[int, Field(ge=0, lt=2**63)]
+"""A number that a database gave a row."""
+BY_SERIAL = TypeAdapter(tuple[Serial])
+BY_ID = TypeAdapter(tuple[UUID])
+BY_NAME = TypeAdapter(tuple[Words])
+"""Positions in lists that are ordered by one column."""
 
 
 class Page(BaseModel, Generic[T]):
@@ -30,22 +39,20 @@ class Page(BaseModel, Generic[T]):
     next_cursor: str | None = None
 
 
-def write_cursor(*position: str | int) -> str:
+def write_cursor(*position: str | int | UUID | datetime) -> str:
     """An opaque cursor for a position in a list."""
-    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(to_json(position)).decode().rstrip("=")
 
 
-def read_cursor(cursor: str | None, *kinds: type) -> list[Any] | None:
-    """The position of a cursor, or None for the first page. Raises Problem 422 for one we never wrote."""
+def read_cursor(cursor: str | None, position: TypeAdapter[P]) -> P | None:
+    """The position of a cursor, or None for the first page. Raises Problem 422 for one we never wrote: of other parts,
+    or with a part that no column holds."""
     if cursor is None:
         return None
     try:
-        position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return position.validate_json(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), strict=True)
     except ValueError:
-        position = None
-    if not isinstance(position, list) or [type(part) for part in position] != list(kinds):
-        raise Problem(422, "cursor: use the next_cursor of the page before")
-    return position
+        raise Problem(422, "cursor: use the next_cursor of the page before") from None
 
 
 def build_app(runtime: Runtime) -> FastAPI:
@@ -121,7 +128,7 @@ def _dead_letters(runtime: Runtime) -> APIRouter:
         state: State | None = None, closed: bool = False, limit: Limit = 50, cursor: Cursor = None
     ) -> Page[DeadLetterView]:
         """Records that could not be applied, oldest first; open ones only unless `closed`."""
-        after = (read_cursor(cursor, int) or [0])[0]
+        (after,) = read_cursor(cursor, BY_SERIAL) or (0,)
         async with runtime.connection() as connection:
             rows = await dead_letters.list_letters(connection, state=state, closed=closed, after=after, limit=limit)
         items = [DeadLetterView.model_validate(row) for row in rows]

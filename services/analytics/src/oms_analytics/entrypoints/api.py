@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from oms_analytics.adapters import reference
 from oms_analytics.adapters.views import By, Range, Sort
@@ -18,7 +18,7 @@ from oms_events.runtime.problems import Problem, not_found
 
 _FIRST_DAY, _LAST_DAY = date(1, 1, 1), date(9999, 12, 30)
 _MOST_PROFIT = 2**63 - 1
-_NO_ORDER = UUID(int=0)
+_BY_PROFIT = TypeAdapter(tuple[Annotated[int, Field(ge=-_MOST_PROFIT, le=_MOST_PROFIT)], UUID])
 
 From = Annotated[date, Query(alias="from", description="First day, by the time of order, UTC")]
 To = Annotated[date, Query(alias="to", description="Last day; it belongs to the range")]
@@ -284,7 +284,7 @@ def _orders(routes: APIRouter, runtime: Runtime) -> None:
         cursor: Cursor = None,
     ) -> Page[OrderRow]:
         """Orders of one currency, those that earned least first."""
-        after_minor, after_id = _position(cursor)
+        after_minor, after_id = read_cursor(cursor, _BY_PROFIT) or (-_MOST_PROFIT, UUID(int=0))
         parameters = {
             "currency": currency,
             "channel": channel,
@@ -312,18 +312,4 @@ def _orders(routes: APIRouter, runtime: Runtime) -> None:
 
 def _cursor_after(last: OrderRow, version: Version) -> str:
     profit = {"estimated": last.estimated_minor, "accrued": last.accrued_minor, "settled": last.settled_minor}
-    return write_cursor(profit[version], str(last.order_id))
-
-
-def _position(cursor: str | None) -> tuple[int, UUID]:
-    """After which order a page begins. Raises Problem 422 for a cursor that we never wrote."""
-    position = read_cursor(cursor, int, str)
-    if position is None:
-        return -_MOST_PROFIT, _NO_ORDER
-    profit, order_id = position
-    try:
-        if abs(profit) > _MOST_PROFIT:
-            raise ValueError("no profit is that large")
-        return profit, UUID(order_id)
-    except ValueError:
-        raise Problem(422, "cursor: use the next_cursor of the page before") from None
+    return write_cursor(profit[version], last.order_id)

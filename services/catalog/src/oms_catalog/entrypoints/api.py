@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 from uuid import uuid4
 
 from fastapi import APIRouter, Body, Path, Query
-from pydantic import BaseModel, WithJsonSchema
+from pydantic import BaseModel, TypeAdapter, WithJsonSchema
 from sqlalchemy import RowMapping
 
 from oms_catalog.adapters import views
@@ -24,15 +24,16 @@ from oms_catalog.app.imports import (
 )
 from oms_catalog.items import BasePrice, Cost, Label, Listing, ListingRef, Product, Sku
 from oms_events.contracts.catalog import SkuFlag
-from oms_events.contracts.shared import Code, Currency, Text
+from oms_events.contracts.shared import Code, Currency, Instant, Text, Words
 from oms_events.envelope import EventMeta, origin
-from oms_events.runtime.http import Cursor, Limit, Page, read_cursor, write_cursor
+from oms_events.runtime.http import BY_NAME, BY_SERIAL, Cursor, Limit, Page, read_cursor, write_cursor
 from oms_events.runtime.lifecycle import Runtime
-from oms_events.runtime.problems import Problem, not_found
+from oms_events.runtime.problems import not_found
 from oms_events.runtime.work import Work
-from oms_events.values import utc
 
 MAX_ITEMS = 1000
+_BY_LISTING = TypeAdapter(tuple[Words, Words, Words])
+_BY_COST = TypeAdapter(tuple[Words, Words, Instant])
 
 # Items are read one by one, so that a bad one is answered by itself; the schemas here are for the reader of the API.
 _Bulk = Body(min_length=1, max_length=MAX_ITEMS)
@@ -140,19 +141,8 @@ class Summary(BaseModel):
 V = TypeVar("V", bound=BaseModel)
 
 
-def _cost_position(position: Sequence[Any] | None) -> Sequence[Any] | None:
-    """SKU, currency and time that a cursor names. Raises Problem 422."""
-    if position is None:
-        return None
-    sku, currency, text_ = position
-    try:
-        return sku, currency, utc(datetime.fromisoformat(text_))
-    except ValueError:
-        raise Problem(422, "cursor: use the next_cursor of the page before") from None
-
-
 def _page(
-    view: type[V], rows: Sequence[RowMapping], limit: int, position: Callable[[V], Sequence[str | int]]
+    view: type[V], rows: Sequence[RowMapping], limit: int, position: Callable[[V], Sequence[str | int | datetime]]
 ) -> Page[V]:
     items = [view.model_validate(row) for row in rows]
     return Page(items=items, next_cursor=write_cursor(*position(items[-1])) if len(items) == limit else None)
@@ -195,7 +185,7 @@ def _products(routes: APIRouter, runtime: Runtime) -> None:
     @routes.get("/products", tags=["products"])
     async def list_products(limit: Limit = 50, cursor: Cursor = None) -> Page[ProductView]:
         """Products by code."""
-        after = read_cursor(cursor, str)
+        after = read_cursor(cursor, BY_NAME)
         async with runtime.connection() as connection:
             rows = await views.list_products(connection, after=after, limit=limit)
         return _page(ProductView, rows, limit, lambda last: [last.product_code])
@@ -225,7 +215,7 @@ def _skus(routes: APIRouter, runtime: Runtime) -> None:
         cursor: Cursor = None,
     ) -> Page[SkuView]:
         """SKUs by code; each filter narrows the list."""
-        after = read_cursor(cursor, str)
+        after = read_cursor(cursor, BY_NAME)
         async with runtime.connection() as connection:
             rows = await views.list_skus(
                 connection, product_code=product_code, barcode=barcode, prefix=q, after=after, limit=limit
@@ -266,7 +256,7 @@ def _listings(routes: APIRouter, runtime: Runtime) -> None:
         cursor: Cursor = None,
     ) -> Page[ListingView]:
         """Listings by channel, shop and listing; each filter narrows the list."""
-        after = read_cursor(cursor, str, str, str)
+        after = read_cursor(cursor, _BY_LISTING)
         async with runtime.connection() as connection:
             rows = await views.list_listings(connection, channel=channel, shop=shop, sku=sku, after=after, limit=limit)
         return _page(ListingView, rows, limit, lambda last: [last.channel, last.shop, last.listing])
@@ -293,7 +283,7 @@ def _prices(routes: APIRouter, runtime: Runtime) -> None:
         cursor: Cursor = None,
     ) -> Page[PastPriceView]:
         """All that a base price ever was, newest first."""
-        before = (read_cursor(cursor, int) or [None])[0]
+        (before,) = read_cursor(cursor, BY_SERIAL) or (None,)
         async with runtime.connection() as connection:
             rows = await views.list_price_history(connection, sku=sku, currency=currency, before=before, limit=limit)
         return _page(PastPriceView, rows, limit, lambda last: [last.version])
@@ -313,7 +303,7 @@ def _costs(routes: APIRouter, runtime: Runtime) -> None:
         cursor: Cursor = None,
     ) -> Page[CostView]:
         """Costs by SKU, currency and the time from which they count; each filter narrows the list."""
-        after = _cost_position(read_cursor(cursor, str, str, str))
+        after = read_cursor(cursor, _BY_COST)
         async with runtime.connection() as connection:
             rows = await views.list_costs(connection, sku=sku, currency=currency, after=after, limit=limit)
-        return _page(CostView, rows, limit, lambda last: [last.sku, last.currency, last.valid_from.isoformat()])
+        return _page(CostView, rows, limit, lambda last: [last.sku, last.currency, last.valid_from])

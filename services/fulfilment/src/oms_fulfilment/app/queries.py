@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oms_events.contracts.fulfilment import PlanScore
 from oms_events.contracts.intake import WarehouseReport
-from oms_events.runtime.http import Page, read_cursor, write_cursor
-from oms_events.runtime.problems import Problem, not_found
+from oms_events.contracts.shared import Words
+from oms_events.runtime.http import BY_ID, BY_SERIAL, Page, read_cursor, write_cursor
+from oms_events.runtime.problems import not_found
 from oms_fulfilment.adapters import views
 from oms_fulfilment.app.sourcing import View, scores
 from oms_fulfilment.domain.demand import Demand, ShipmentState
@@ -19,6 +20,7 @@ from oms_fulfilment.domain.demand import Demand, ShipmentState
 ReportState = Literal["applied", "refused", "unmatched", "expired"]
 
 _FIRST = UUID(int=0)
+_BY_REPORT = TypeAdapter(tuple[UUID, Words])
 
 
 class PlannedLine(BaseModel):
@@ -173,7 +175,7 @@ async def list_decisions(
     connection: AsyncConnection, *, order_id: UUID, cursor: str | None, limit: int
 ) -> Page[DecisionView]:
     """Decisions about an order, the first attempt first."""
-    after = _bounded((read_cursor(cursor, int) or [0])[0], 2**31 - 1)
+    (after,) = read_cursor(cursor, BY_SERIAL) or (0,)
     rows = await views.decisions(connection, order_id=order_id, after=after, limit=limit)
     items = [DecisionView.model_validate(row) for row in rows]
     return Page(items=items, next_cursor=write_cursor(items[-1].attempt) if len(items) == limit else None)
@@ -189,15 +191,15 @@ async def list_shipments(
     limit: int,
 ) -> Page[ShipmentView]:
     """Shipments, the earliest planned first."""
-    after = _uuid((read_cursor(cursor, str) or [str(_FIRST)])[0])
+    (after,) = read_cursor(cursor, BY_ID) or (_FIRST,)
     rows = await views.shipments(connection, node=node, state=state, order_id=order_id, after=after, limit=limit)
     items = [shipment_view(row) for row in rows]
-    return Page(items=items, next_cursor=write_cursor(str(items[-1].shipment_id)) if len(items) == limit else None)
+    return Page(items=items, next_cursor=write_cursor(items[-1].shipment_id) if len(items) == limit else None)
 
 
 async def list_releases(connection: AsyncConnection, *, node: str, cursor: str | None, limit: int) -> Releases:
     """What the warehouse has not seen yet, in the order of release."""
-    after = _bounded((read_cursor(cursor, int) or [0])[0], 2**63 - 1)
+    (after,) = read_cursor(cursor, BY_SERIAL) or (0,)
     rows = await views.releases(connection, node=node, after=after, limit=limit)
     items = [ReleaseView.model_validate({**row, "lines": _lines(row)}) for row in rows]
     return Releases(items=items, next_cursor=write_cursor(rows[-1]["released_seq"] if rows else after))
@@ -207,11 +209,10 @@ async def list_reports(
     connection: AsyncConnection, *, state: ReportState | None, cursor: str | None, limit: int
 ) -> Page[ReportView]:
     """Reports by shipment and number."""
-    shipment_id, report_no = read_cursor(cursor, str, str) or (str(_FIRST), "")
-    after = (_uuid(shipment_id), _storable(report_no))
+    after = read_cursor(cursor, _BY_REPORT) or (_FIRST, "")
     rows = await views.reports(connection, state=state, after=after, limit=limit)
     items = [ReportView.model_validate(row) for row in rows]
-    last = write_cursor(str(items[-1].shipment_id), items[-1].report_no) if len(items) == limit else None
+    last = write_cursor(items[-1].shipment_id, items[-1].report_no) if len(items) == limit else None
     return Page(items=items, next_cursor=last)
 
 
@@ -239,26 +240,3 @@ def _lines(row: Mapping[str, Any]) -> list[dict[str, Any]]:
         {**line, "left": line["quantity"] - line["cancelled"] - line["rejected"] - line["shipped"]}
         for line in row["lines"]
     ]
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise _foreign_cursor() from None
-
-
-def _storable(text: str) -> str:
-    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise _foreign_cursor()
-    return text
-
-
-def _bounded(number: int, largest: int) -> int:
-    if not 0 <= number <= largest:
-        raise _foreign_cursor()
-    return number
-
-
-def _foreign_cursor() -> Problem:
-    return Problem(422, "cursor: use the next_cursor of the page before")

@@ -5,10 +5,10 @@ from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, TypeAdapter, model_validator
 
-from oms_events.contracts.shared import Code, Text
-from oms_events.runtime.http import Cursor, Limit, Page, read_cursor, write_cursor
+from oms_events.contracts.shared import Code, Instant, Text, Words
+from oms_events.runtime.http import BY_SERIAL, Cursor, Limit, Page, read_cursor, write_cursor
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.problems import FieldError, Problem, not_found
 from oms_inventory.app import commands, queries
@@ -17,6 +17,8 @@ from oms_inventory.domain.channel import ChannelRule, Shop
 _SIGNED = Annotated[int, Field(ge=-10_000_000, le=10_000_000)]
 _UNSIGNED = Annotated[int, Field(ge=0, le=10_000_000)]
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_BY_SKU_AND_NODE = TypeAdapter(tuple[Words, Words])
+_BY_AGE = TypeAdapter(tuple[Instant, UUID])
 
 SkuPath = Annotated[Text, Path(description="SKU")]
 
@@ -260,9 +262,9 @@ def _add_stock(api: APIRouter, runtime: Runtime) -> None:
         node: Annotated[Code | None, Query()] = None, limit: Limit = 100, cursor: Cursor = None
     ) -> Page[StockRow]:
         """Stock at nodes, by SKU and node."""
-        sku, last = read_cursor(cursor, str, str) or ("", "")
+        after = read_cursor(cursor, _BY_SKU_AND_NODE) or ("", "")
         async with runtime.connection() as connection:
-            rows = await queries.stock_page(connection, node=node, after=(sku, last), limit=limit)
+            rows = await queries.stock_page(connection, node=node, after=after, limit=limit)
         items = [StockRow.model_validate(row) for row in rows]
         following = write_cursor(items[-1].sku, items[-1].node) if len(items) == limit else None
         return Page(items=items, next_cursor=following)
@@ -292,8 +294,8 @@ def _add_stock(api: APIRouter, runtime: Runtime) -> None:
         sku: Annotated[Text, Query()], newest_first: bool = False, limit: Limit = 100, cursor: Cursor = None
     ) -> Page[MovementView]:
         """The ledger of a SKU, oldest first or newest first."""
-        position = read_cursor(cursor, int)
-        start = {"before" if newest_first else "after": _bounded(position[0])} if position else {}
+        position = read_cursor(cursor, BY_SERIAL)
+        start = {"before" if newest_first else "after": position[0]} if position else {}
         read = queries.newest_movements if newest_first else queries.movements
         async with runtime.connection() as connection:
             rows = await read(connection, sku, limit=limit, **start)
@@ -314,12 +316,12 @@ def _add_orders(api: APIRouter, runtime: Runtime) -> None:
     @api.get("/waiting-orders", tags=["orders"])
     async def list_waiting_orders(limit: Limit = 100, cursor: Cursor = None) -> Page[WaitingOrder]:
         """Orders that wait for stock, oldest first."""
-        after = _moment(read_cursor(cursor, str, str))
+        after = read_cursor(cursor, _BY_AGE) or (_LONG_AGO, UUID(int=0))
         async with runtime.connection() as connection:
             rows = await queries.waiting_orders(connection, after=after, limit=limit)
         items = [WaitingOrder.model_validate(row) for row in rows]
         last = items[-1] if len(items) == limit else None
-        following = write_cursor(last.received_at.isoformat(), str(last.order_id)) if last else None
+        following = write_cursor(last.received_at, last.order_id) if last else None
         return Page(items=items, next_cursor=following)
 
 
@@ -370,21 +372,3 @@ def _add_totals(api: APIRouter, runtime: Runtime) -> None:
         """Totals by layer."""
         async with runtime.connection() as connection:
             return Summary.model_validate(await queries.summary(connection))
-
-
-def _bounded(position: int) -> int:
-    if not 0 <= position < 2**63:
-        raise Problem(422, "cursor: use the next_cursor of the page before")
-    return position
-
-
-def _moment(position: list[str] | None) -> tuple[datetime, UUID]:
-    if position is None:
-        return _LONG_AGO, UUID(int=0)
-    try:
-        at, order_id = datetime.fromisoformat(position[0]), UUID(position[1])
-    except ValueError:
-        raise Problem(422, "cursor: use the next_cursor of the page before") from None
-    if at.tzinfo is None:
-        raise Problem(422, "cursor: use the next_cursor of the page before")
-    return at, order_id

@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 
 from oms_events.contracts.logistics import CarrierOption
-from oms_events.contracts.shared import Code, Currency, Destination, Grams
-from oms_events.runtime.http import Cursor, Limit, Page, read_cursor, write_cursor
+from oms_events.contracts.shared import Code, Currency, Destination, Grams, Words
+from oms_events.runtime.http import BY_ID, BY_SERIAL, Cursor, Limit, Page, Serial, read_cursor, write_cursor
 from oms_events.runtime.lifecycle import Runtime
-from oms_events.runtime.problems import Problem, not_found
+from oms_events.runtime.problems import not_found
 from oms_logistics.adapters import rates, scans
 from oms_logistics.adapters.book import rate_book
 from oms_logistics.adapters.documents import Country, Document, ServiceDocument, TariffDocument
@@ -23,6 +23,7 @@ from oms_logistics.domain.progress import State
 from oms_logistics.domain.tariff import Lane
 
 _FIRST = UUID(int=0)
+_BY_TARIFF = TypeAdapter(tuple[Words, Words, Serial])
 _SCANS_SHOWN = 1000
 
 WaybillNo = Annotated[str, Field(min_length=1, max_length=64)]
@@ -220,14 +221,6 @@ class Summary(BaseModel):
     early_scans: int
 
 
-def _after(cursor: str | None) -> UUID:
-    position = read_cursor(cursor, str)
-    try:
-        return UUID(position[0]) if position else _FIRST
-    except ValueError:
-        raise Problem(422, "cursor: use the next_cursor of the page before") from None
-
-
 def _found(row: dict[str, Any] | None, what: str) -> ParcelView:
     if row is None:
         raise not_found(what)
@@ -284,11 +277,9 @@ def _rates(runtime: Runtime) -> APIRouter:
         cursor: Cursor = None,
     ) -> Page[TariffVersionView]:
         """Tariff versions by carrier and service, oldest first."""
-        position = read_cursor(cursor, str, str, int) or ["", "", 0]
+        after = read_cursor(cursor, _BY_TARIFF) or ("", "", 0)
         async with runtime.connection() as connection:
-            rows = await rates.list_tariffs(
-                connection, carrier, service, (position[0], position[1], position[2]), limit
-            )
+            rows = await rates.list_tariffs(connection, carrier, service, after, limit)
         items = [TariffVersionView.model_validate(row) for row in rows]
         last = items[-1] if len(items) == limit else None
         return Page(items=items, next_cursor=write_cursor(last.carrier, last.service, last.version) if last else None)
@@ -345,7 +336,7 @@ def _parcels(runtime: Runtime) -> APIRouter:
         Nothing is skipped: a carrier's serial numbers become visible in order. `status` narrows a page by what holds
         now; a waybill that changes its status later does not come again.
         """
-        after = (read_cursor(cursor, int) or [0])[0]
+        (after,) = read_cursor(cursor, BY_SERIAL) or (0,)
         async with runtime.connection() as connection:
             rows = await queries.waybill_feed(connection, carrier=carrier, status=status, after=after, limit=limit)
         last = rows[-1]["waybill_serial"] if rows else after
@@ -356,11 +347,11 @@ def _parcels(runtime: Runtime) -> APIRouter:
         order_id: UUID | None = None, state: State | None = None, limit: Limit = 50, cursor: Cursor = None
     ) -> Page[ParcelView]:
         """Parcels, oldest first; `state=no_carrier` are those that nobody takes."""
-        after = _after(cursor)
+        (after,) = read_cursor(cursor, BY_ID) or (_FIRST,)
         async with runtime.connection() as connection:
             rows = await queries.list_parcels(connection, order_id=order_id, state=state, after=after, limit=limit)
         items = [ParcelView.model_validate(row) for row in rows]
-        return Page(items=items, next_cursor=write_cursor(str(items[-1].shipment_id)) if len(items) == limit else None)
+        return Page(items=items, next_cursor=write_cursor(items[-1].shipment_id) if len(items) == limit else None)
 
     @router.get("/v1/parcels/by-waybill/{waybill_no}")
     async def show_parcel_by_waybill(waybill_no: WaybillNo) -> ParcelView:
@@ -387,10 +378,11 @@ def _parcels(runtime: Runtime) -> APIRouter:
     @router.get("/v1/early-scans")
     async def list_early_scans(limit: Limit = 50, cursor: Cursor = None) -> Page[EarlyScanView]:
         """Scans of waybills that no parcel has (yet), oldest first."""
+        (after,) = read_cursor(cursor, BY_ID) or (_FIRST,)
         async with runtime.connection() as connection:
-            rows = await scans.early(connection, _after(cursor), limit)
+            rows = await scans.early(connection, after, limit)
         items = [EarlyScanView.model_validate(row) for row in rows]
-        return Page(items=items, next_cursor=write_cursor(str(items[-1].scan_key)) if len(items) == limit else None)
+        return Page(items=items, next_cursor=write_cursor(items[-1].scan_key) if len(items) == limit else None)
 
     @router.get("/v1/summary")
     async def show_summary() -> Summary:

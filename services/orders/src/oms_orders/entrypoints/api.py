@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, Field
 
 from oms_events.contracts.shared import Code, Quantity, Text
-from oms_events.runtime.http import Cursor, Limit, Page, read_cursor, write_cursor
+from oms_events.runtime.http import BY_ID, BY_SERIAL, Cursor, Limit, Page, read_cursor, write_cursor
 from oms_events.runtime.lifecycle import Runtime
-from oms_events.runtime.problems import Problem, not_found
+from oms_events.runtime.problems import not_found
 from oms_orders.adapters import listings, queries
 from oms_orders.app import commands
 from oms_orders.app.shipments import shipments_of
@@ -280,10 +280,11 @@ def _add_queries(api: APIRouter, runtime: Runtime) -> None:
         cursor: Cursor = None,
     ) -> Page[OrderHead]:
         """Orders in the order they were received, or the last received first."""
-        position = {} if cursor is None else {"before" if newest_first else "after": _position(cursor)}
+        position = read_cursor(cursor, BY_SERIAL)
+        start = {"before" if newest_first else "after": position[0]} if position else {}
         read = queries.list_newest_orders if newest_first else queries.list_orders
         async with runtime.connection() as connection:
-            rows = await read(connection, limit=limit, filters=asdict(filters), **position)
+            rows = await read(connection, limit=limit, filters=asdict(filters), **start)
         next_cursor = write_cursor(rows[-1]["received_no"]) if len(rows) == limit else None
         return Page(items=[OrderHead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
@@ -318,7 +319,7 @@ def _add_queries(api: APIRouter, runtime: Runtime) -> None:
     @api.get("/orders/{order_id}/timeline")
     async def show_timeline(order_id: UUID, limit: Limit = 200, cursor: Cursor = None) -> Page[EntryView]:
         """Everything that happened to the order, as it was heard, with what each led to."""
-        after = _position(cursor)
+        (after,) = read_cursor(cursor, BY_SERIAL) or (0,)
         async with runtime.connection() as connection:
             rows = await queries.timeline(connection, order_id, after=after, limit=limit)
             if not rows and await queries.show_order(connection, order_id) is None:
@@ -360,31 +361,16 @@ def _line(head: queries.Row, line: queries.Row) -> dict[str, Any]:
     }
 
 
-def _position(cursor: str | None) -> int:
-    position = (read_cursor(cursor, int) or [0])[0]
-    if not 0 <= position < 2**63:
-        raise Problem(422, "cursor: use the next_cursor of the page before")
-    return int(position)
-
-
-def _hold_position(cursor: str | None) -> UUID:
-    position = read_cursor(cursor, str)
-    try:
-        return UUID(position[0]) if position else _FIRST
-    except ValueError:
-        raise Problem(422, "cursor: use the next_cursor of the page before") from None
-
-
 def _add_hold_queries(api: APIRouter, runtime: Runtime) -> None:
     @api.get("/holds")
     async def list_holds(
         state: HoldState = "OPEN", code: Name = None, limit: Limit = 50, cursor: Cursor = None
     ) -> Page[ListedHold]:
         """Holds in a state, those of the oldest cause first."""
-        after = _hold_position(cursor)
+        (after,) = read_cursor(cursor, BY_ID) or (_FIRST,)
         async with runtime.connection() as connection:
             rows = await queries.list_holds(connection, after=after, limit=limit, state=state, code=code)
-        next_cursor = write_cursor(str(rows[-1]["hold_id"])) if len(rows) == limit else None
+        next_cursor = write_cursor(rows[-1]["hold_id"]) if len(rows) == limit else None
         return Page(items=[ListedHold.model_validate(row) for row in rows], next_cursor=next_cursor)
 
     @api.get("/holds/{hold_id}")

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from oms_events.contracts.shared import Code, Words
-from oms_events.runtime.http import Cursor, Limit, Page, read_cursor, write_cursor
+from oms_events.runtime.http import BY_SERIAL, Cursor, Limit, Page, read_cursor, write_cursor
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.problems import not_found
 from oms_settlement.adapters import queries
@@ -59,7 +59,7 @@ def router(runtime: Runtime) -> APIRouter:
         cursor: Cursor = None,
     ) -> Page[DifferenceView]:
         """Differences, oldest first."""
-        after = max(0, min((read_cursor(cursor, int) or [0])[0], 2**62))
+        (after,) = read_cursor(cursor, BY_SERIAL) or (0,)
         asked = _asked(
             reason=reason,
             channel=channel,

@@ -5,9 +5,11 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
+from pydantic import TypeAdapter
 
 from oms_events.contracts.settlement import Account
-from oms_events.runtime.http import Cursor, Limit, Page, read_cursor, write_cursor
+from oms_events.contracts.shared import Words
+from oms_events.runtime.http import Cursor, Limit, Page, Serial, read_cursor, write_cursor
 from oms_events.runtime.lifecycle import Runtime
 from oms_settlement.adapters import queries
 from oms_settlement.app.verification import verify
@@ -23,6 +25,7 @@ from oms_settlement.entrypoints.views import (
 )
 
 _FAULTS_SHOWN = 100
+_BY_CHAIN = TypeAdapter(tuple[Words, Words, Serial])
 
 
 def router(runtime: Runtime) -> APIRouter:
@@ -37,7 +40,7 @@ def router(runtime: Runtime) -> APIRouter:
         cursor: Cursor = None,
     ) -> Page[JournalEntryView]:
         """Journal entries in the order of their chains, of one account or one order or all."""
-        position = read_cursor(cursor, str, str, int) or ["", "", 0]
+        position = read_cursor(cursor, _BY_CHAIN) or ("", "", 0)
         async with runtime.connection() as connection:
             rows = await queries.journal_entries(
                 connection,
@@ -45,7 +48,7 @@ def router(runtime: Runtime) -> APIRouter:
                 order_id=order_id,
                 after_account=position[0],
                 after_currency=position[1],
-                after_no=max(0, min(position[2], 2**62)),
+                after_no=position[2],
                 limit=limit,
             )
         items = [_entry(row) for row in rows]

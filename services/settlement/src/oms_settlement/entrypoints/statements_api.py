@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from oms_events.contracts.shared import Code, Text
-from oms_events.runtime.http import Cursor, Limit, Page, read_cursor, write_cursor
+from oms_events.runtime.http import BY_SERIAL, Cursor, Limit, Page, read_cursor, write_cursor
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.problems import not_found
 from oms_settlement.adapters import queries
@@ -41,10 +41,10 @@ def router(runtime: Runtime) -> APIRouter:
         cursor: Cursor = None,
     ) -> Page[StatementView]:
         """Statements, newest first."""
-        before = (read_cursor(cursor, int) or [_AFTER_ALL])[0]
+        (before,) = read_cursor(cursor, BY_SERIAL) or (_AFTER_ALL,)
         async with runtime.connection() as connection:
             rows = await queries.list_statements(
-                connection, before=_bounded(before), channel=channel, shop=shop, state=state, limit=limit
+                connection, before=before, channel=channel, shop=shop, state=state, limit=limit
             )
         items = [StatementView.model_validate(row) for row in rows]
         return Page(items=items, next_cursor=write_cursor(rows[-1]["statement_no"]) if len(rows) == limit else None)
@@ -66,7 +66,7 @@ def router(runtime: Runtime) -> APIRouter:
         cursor: Cursor = None,
     ) -> Page[StatementLineView]:
         """A statement's lines in the order of the file, each with what became of it."""
-        after = _bounded((read_cursor(cursor, int) or [0])[0])
+        (after,) = read_cursor(cursor, BY_SERIAL) or (0,)
         async with runtime.connection() as connection:
             if await queries.statement(connection, statement_id) is None:
                 raise not_found(f"statement {statement_id}")
@@ -98,10 +98,6 @@ def router(runtime: Runtime) -> APIRouter:
             return Summary.model_validate(await queries.summary(connection))
 
     return router
-
-
-def _bounded(number: int) -> int:
-    return max(0, min(number, _AFTER_ALL))
 
 
 def _expectation(row: dict[str, Any]) -> ExpectationView:

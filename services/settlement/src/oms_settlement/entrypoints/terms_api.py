@@ -3,10 +3,10 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
-from oms_events.contracts.shared import Code
-from oms_events.runtime.http import Cursor, Limit, Page, read_cursor, write_cursor
+from oms_events.contracts.shared import Code, Words
+from oms_events.runtime.http import BY_NAME, Cursor, Limit, Page, read_cursor, write_cursor
 from oms_events.runtime.lifecycle import Runtime
 from oms_settlement.adapters import queries, terms
 from oms_settlement.adapters.documents import (
@@ -19,6 +19,8 @@ from oms_settlement.adapters.documents import (
 from oms_settlement.app import terms as changes
 from oms_settlement.entrypoints.actor import Actor
 from oms_settlement.entrypoints.views import AccountView, RateCardView
+
+_BY_CARD = TypeAdapter(tuple[Words, Words, Words, Words, Words])
 
 
 class PolicyView(BaseModel):
@@ -41,7 +43,7 @@ def router(runtime: Runtime) -> APIRouter:
     ) -> Page[RateCardView]:
         """Every version of every rate card."""
         names = ("after_channel", "after_shop", "after_component", "after_currency", "after_version")
-        position = read_cursor(cursor, *[str] * len(names)) or [""] * len(names)
+        position = read_cursor(cursor, _BY_CARD) or ("",) * len(names)
         after = dict(zip(names, position, strict=True))
         async with runtime.connection() as connection:
             rows = await queries.rate_cards(connection, channel=channel, shop=shop, limit=limit, **after)
@@ -64,7 +66,7 @@ def router(runtime: Runtime) -> APIRouter:
     @router.get("/v1/settlement-accounts")
     async def list_accounts(limit: Limit = 50, cursor: Cursor = None) -> Page[AccountView]:
         """Wallets that orders, statements or profiles made known."""
-        after = (read_cursor(cursor, str) or [""])[0]
+        (after,) = read_cursor(cursor, BY_NAME) or ("",)
         async with runtime.connection() as connection:
             rows = await queries.accounts(connection, after, limit)
         items = [_account(row) for row in rows]
