@@ -9,7 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from oms_events.runtime import telemetry
 from oms_gateway import metrics as gateway_metrics
 from oms_orders.adapters import gauges as orders_gauges
-from oms_settlement.app import gauges as settlement_gauges
+from oms_settlement.adapters import gauges as settlement_gauges
 
 SCRAPED = frozenset({"job", "instance", "service"})
 """Labels that the scrape adds to every series, see `prometheus.yml`."""

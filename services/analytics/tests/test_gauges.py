@@ -1,8 +1,6 @@
 """What of analytics is counted for those who watch."""
 
 from oms_analytics.adapters.gauges import WAITING
-from oms_analytics.service import service
-from oms_events.runtime.watch import Watch
 from oms_events.testing.scenario import Scenario
 
 from .stories import Story, cost
@@ -12,17 +10,10 @@ def shown() -> dict[str, float]:
     return {sample.labels["what"]: sample.value for metric in WAITING.collect() for sample in metric.samples}
 
 
-async def look(scenario: Scenario) -> None:
-    watch = Watch(service)
-    for gauge in service.gauges:
-        watch.sampled(gauge, scenario.runtime.connection)
-    await watch.look()
-
-
 async def test_what_waits_is_counted_until_it_is_worked_out(scenario: Scenario) -> None:
     await scenario.given(Story().placed(), Story().placed(), cost("MUG", 400))
-    await look(scenario)
+    await scenario.sample_gauges()
     assert shown() == {"orders": 2, "prices": 1}
     await scenario.run_jobs()
-    await look(scenario)
+    await scenario.sample_gauges()
     assert shown() == {"orders": 0, "prices": 0}

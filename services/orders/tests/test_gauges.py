@@ -3,10 +3,8 @@
 from prometheus_client import REGISTRY
 
 from oms_events.contracts.orders import HoldOpened, OrderPlaced
-from oms_events.runtime.watch import Watch
 from oms_events.testing.scenario import Scenario, only
 from oms_orders.adapters.gauges import OPEN_HOLDS
-from oms_orders.service import service
 
 from . import examples
 
@@ -15,24 +13,17 @@ def shown() -> dict[str, float]:
     return {sample.labels["code"]: sample.value for metric in OPEN_HOLDS.collect() for sample in metric.samples}
 
 
-async def look(scenario: Scenario) -> None:
-    watch = Watch(service)
-    for gauge in service.gauges:
-        watch.sampled(gauge, scenario.runtime.connection)
-    await watch.look()
-
-
 async def test_open_holds_are_counted_by_code(scenario: Scenario) -> None:
-    await look(scenario)
+    await scenario.sample_gauges()
     assert shown() == {}
     await scenario.given(examples.mapped("1"))
     await scenario.when(examples.told("A-1"), examples.told("A-2"))
-    await look(scenario)
+    await scenario.sample_gauges()
     assert shown() == {"LISTING_UNMAPPED": 2}
 
     await scenario.when(examples.mapped("2"))
     await scenario.run_jobs()
-    await look(scenario)
+    await scenario.sample_gauges()
     assert shown() == {}, "a code that nobody is held for any more is not told for ever"
 
 

@@ -24,6 +24,7 @@ from oms_events.runtime.http import build_app
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.service import Service
 from oms_events.runtime.settings import Settings
+from oms_events.runtime.watch import Watch
 from oms_events.runtime.work import Work
 
 E = TypeVar("E", bound=Event)
@@ -127,6 +128,13 @@ class Scenario:
             pass
         records, self._sink.records = self._sink.records, []
         return [decode(record).event for record in records]
+
+    async def sample_gauges(self) -> None:
+        """Bring the service's gauges up to date."""
+        watch = Watch(self.service)
+        for gauge in self.service.gauges:
+            watch.sampled(gauge, self.runtime.connection)
+        await watch.look()
 
     def transaction(self) -> AbstractAsyncContextManager[Work]:
         """A unit of work, to look into the database or to call application code."""

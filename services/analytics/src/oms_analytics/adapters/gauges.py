@@ -16,7 +16,7 @@ _WAITING = text(
 )
 
 
-async def waiting(connection: AsyncConnection) -> Mapping[tuple[str, ...], float]:
+async def waiting(connection: AsyncConnection) -> Mapping[tuple[str, ...], int]:
     """Orders (one that is in the queue twice counts twice) and prices that are to be worked out again."""
     row = (await connection.execute(_WAITING)).one()
-    return {("orders",): float(row.orders), ("prices",): float(row.prices)}
+    return {("orders",): row.orders, ("prices",): row.prices}

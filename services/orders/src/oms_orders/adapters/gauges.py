@@ -11,6 +11,6 @@ OPEN_HOLDS = Gauge("oms_orders_open_holds", "Holds that stop an order or a line 
 _OPEN = text("select code, count(*) as holds from holds where state = 'OPEN' group by code")
 
 
-async def open_holds(connection: AsyncConnection) -> Mapping[tuple[str, ...], float]:
+async def open_holds(connection: AsyncConnection) -> Mapping[tuple[str, ...], int]:
     """Open holds by code; read from the index of open holds alone."""
-    return {(row.code,): float(row.holds) for row in await connection.execute(_OPEN)}
+    return {(row.code,): row.holds for row in await connection.execute(_OPEN)}

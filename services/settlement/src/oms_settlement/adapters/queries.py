@@ -149,12 +149,6 @@ _ACCOUNTS = text(
       from accounts where account > :after order by account limit :limit
     """
 )
-_CLEAR_RATES = text(
-    """
-    select account, currency, sum(lines)::bigint as lines, sum(lines_cleared)::bigint as lines_cleared
-      from component_totals group by account, currency having sum(lines) > 0 order by account, currency
-    """
-)
 _STATES = text("select state, count(*) as statements from statements group by state order by state")
 _REASONS = text(
     "select reason, count(*) as differences from differences where state = 'open' group by reason order by reason"
@@ -244,16 +238,6 @@ async def rate_cards(connection: AsyncConnection, **asked: Any) -> list[Row]:  #
 async def accounts(connection: AsyncConnection, after: str, limit: int) -> list[Row]:
     """A page of accounts."""
     return await _rows(connection, _ACCOUNTS, {"after": after, "limit": limit})
-
-
-async def clear_rates(connection: AsyncConnection) -> list[Row]:
-    """Lines and lines explained, by account."""
-    return await _rows(connection, _CLEAR_RATES, {})
-
-
-async def open_reasons(connection: AsyncConnection) -> list[Row]:
-    """Open differences by reason."""
-    return await _rows(connection, _REASONS, {})
 
 
 async def summary(connection: AsyncConnection) -> dict[str, list[Row]]:
