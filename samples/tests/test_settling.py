@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid5
@@ -87,13 +86,6 @@ class ToSettlement:
         """Nothing to flush."""
 
 
-@dataclass
-class FinanceOnly:
-    """All that settling needs of the doors."""
-
-    finance: Door
-
-
 @pytest.fixture
 async def scenario(scenario_of: ScenarioOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scenario:
     monkeypatch.setenv("OMS_FILES_URL", (tmp_path / "files").as_uri())
@@ -102,7 +94,7 @@ async def scenario(scenario_of: ScenarioOf, tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.fixture
-async def doors(scenario: Scenario, tmp_path: Path) -> AsyncIterator[FinanceOnly]:
+async def finance(scenario: Scenario, tmp_path: Path) -> AsyncIterator[Door]:
     settings = GatewaySettings(
         gateway_keys_file=tmp_path / "keys.json",
         gateway_root_key=SecretStr(ROOT_KEY),
@@ -118,7 +110,7 @@ async def doors(scenario: Scenario, tmp_path: Path) -> AsyncIterator[FinanceOnly
         gateway.running(),
         httpx.AsyncClient(transport=transport, base_url="http://gateway.test", auth=SignedAuth(*key)) as http,
     ):
-        yield FinanceOnly(Door(http))
+        yield Door(http)
 
 
 @pytest.fixture
@@ -203,9 +195,9 @@ def events_of(order: ChannelOrder, sale: Sale, played: Played, at: datetime) -> 
         yield OrderCancelled(order_id=order.order_id, reason="nothing left")
 
 
-async def settle(scenario: Scenario, doors: FinanceOnly, book: Book, played: Played, *, lost: int = 0) -> Settled:
+async def settle(scenario: Scenario, finance: Door, book: Book, played: Played, *, lost: int = 0) -> Settled:
     """The story up to the end. So many pieces leave a warehouse unheard of."""
-    settlement = Settlement(doors, book, played, print)  # type: ignore[arg-type]
+    settlement = Settlement(finance, book, played, print)
     await settlement.prepare()
     sales = list(ship(book, played))
     await scenario.given(*(event for order, sale in sales for event in events_of(order, sale, played, scenario.now)))
@@ -216,9 +208,9 @@ async def settle(scenario: Scenario, doors: FinanceOnly, book: Book, played: Pla
 
 
 async def test_every_planted_difference_is_found_and_nothing_else(
-    scenario: Scenario, doors: FinanceOnly, book: Book, played: Played
+    scenario: Scenario, finance: Door, book: Book, played: Played
 ) -> None:
-    settled = await settle(scenario, doors, book, played)
+    settled = await settle(scenario, finance, book, played)
     assert (settled.refused, settled.unplanted, settled.cleared, settled.faults) == ([], [], [], [])
     assert settled.sound
     assert settled.kinds.keys() == KINDS.keys()
@@ -235,8 +227,8 @@ async def test_every_planted_difference_is_found_and_nothing_else(
 
 
 async def test_money_that_the_system_expects_wrongly_makes_the_run_unsound(
-    scenario: Scenario, doors: FinanceOnly, book: Book, played: Played
+    scenario: Scenario, finance: Door, book: Book, played: Played
 ) -> None:
-    settled = await settle(scenario, doors, book, played, lost=40)
+    settled = await settle(scenario, finance, book, played, lost=40)
     assert not settled.sound
     assert settled.unplanted

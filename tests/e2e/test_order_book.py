@@ -60,7 +60,7 @@ async def test_every_order_ends_or_waits_for_a_reason_when_services_are_killed(s
     async with Doors(Endpoints.of(system)) as doors:
         book = Book(SLICE, SALES)
         stage = await prepare(doors, book, Settings(rate=20), report=print)
-        settlement = Settlement(doors, book, stage.played, report=print)
+        settlement = Settlement(doors.finance, book, stage.played, report=print)
         await settlement.prepare()
         played = await play(stage, asyncio.create_task(kill_one_after_the_other(system)))
         settling = asyncio.create_task(settlement.settle(await audit.all_orders(doors.operator)))

@@ -93,7 +93,7 @@ async def _play(endpoints: Endpoints, book: Book, options: argparse.Namespace) -
     async with Doors(endpoints) as doors:
         since = await hops.ends(endpoints.bootstrap)
         stage = await prepare(doors, book, Settings(options.rate, options.seed), _report)
-        settlement = Settlement(doors, book, stage.played, _report)
+        settlement = Settlement(doors.finance, book, stage.played, _report)
         await settlement.prepare()
         cpu_before = measure.cpu_seconds(endpoints.pids)
         played = await stage.play()

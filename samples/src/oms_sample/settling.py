@@ -14,7 +14,7 @@ from typing import Any
 from oms_events.values import order_id
 from oms_sample.audit import OrderSeen
 from oms_sample.book import Book, Sale
-from oms_sample.client import Doors
+from oms_sample.client import Door
 from oms_sample.places import shop_of
 from oms_sample.planted import WRITTEN_OFF, Planted, plant
 from oms_sample.platforms import Payment, Sold, Terms, of_the_month, payments, terms_of
@@ -108,8 +108,8 @@ class _Statement:
 class Settlement:
     """All platforms, and the shops' bookkeeper."""
 
-    def __init__(self, doors: Doors, book: Book, played: Played, report: Report) -> None:
-        self._doors = doors
+    def __init__(self, finance: Door, book: Book, played: Played, report: Report) -> None:
+        self._door = finance
         self._book = book
         self._played = played
         self._report = report
@@ -121,18 +121,18 @@ class Settlement:
             await self._tell_terms(shop, terms_of(shop))
 
     async def _tell_terms(self, shop: str, terms: Terms) -> None:
-        door, whose = self._doors.finance, {"channel": CHANNEL, "shop": shop, "currency": CURRENCY}
+        whose = {"channel": CHANNEL, "shop": shop, "currency": CURRENCY}
         account = whose | {"format": terms.format}
         if terms.format == "amazon_v2":
             account |= {"marketplace": MARKETPLACE}
-        await door.put("/v1/settlement-accounts", account)
+        await self._door.put("/v1/settlement-accounts", account)
         for component, rate, fixed in (
             ("commission", terms.commission_ppm, 0),
             ("payment_fee", terms.payment_ppm, terms.payment_fixed_minor),
         ):
             if rate:
                 card = {"component": component, "rate_ppm": rate, "fixed_minor": fixed}
-                await door.put("/v1/rate-cards", whose | card | {"version": "sample-1", "valid_from": VALID_FROM})
+                await self._door.put("/v1/rate-cards", whose | card | {"version": "sample-1", "valid_from": VALID_FROM})
 
     async def settle(self, orders: Sequence[OrderSeen]) -> Settled:
         """Write the statements, hand them in, wait until they are posted, and judge. Raises Refused and Unavailable,
@@ -154,7 +154,7 @@ class Settlement:
         ]
         settled.wallets = await self._wallets({one["account"]: one["lines"] for one in posted})
         await self._judge(settled, statements)
-        books = await self._doors.finance.get("/v1/ledger/verification")
+        books = await self._door.get("/v1/ledger/verification")
         settled.entries = books["entries"]
         settled.faults = [
             f"{fault['account']} {fault['currency']} entry {fault['entry_no']}: {fault['what']}"
@@ -205,7 +205,7 @@ class Settlement:
         async def hand_in(statement: _Statement) -> str:
             form = statement.terms.format
             async with places:
-                receipt = await self._doors.finance.upload(
+                receipt = await self._door.upload(
                     "/v1/statements",
                     statement.data,
                     _CONTENT_TYPES[form],
@@ -223,7 +223,7 @@ class Settlement:
         now: Json | None
         changed_at = time.monotonic()
         while True:
-            now = await self._doors.finance.find(status_url)
+            now = await self._door.find(status_url)
             if now is not None and now["state"] in _ENDED:
                 return dict(now)
             if now != seen:
@@ -234,11 +234,10 @@ class Settlement:
 
     async def _until_still(self) -> None:
         """Until settlement has heard all that was said before."""
-        door = self._doors.finance
         seen, since = None, time.monotonic()
         give_up_at = since + PATIENCE_S
         while time.monotonic() - since < STILL_S and time.monotonic() < give_up_at:
-            now = await door.get("/v1/settlement/overview")
+            now = await self._door.get("/v1/settlement/overview")
             if now != seen:
                 seen, since = now, time.monotonic()
             await asyncio.sleep(LOOK_S)
@@ -246,7 +245,7 @@ class Settlement:
     # --- judging ---------------------------------------------------------------------------------------------------
 
     async def _wallets(self, lines: Mapping[str, int]) -> list[Wallet]:
-        overview = await self._doors.finance.get("/v1/settlement/overview")
+        overview = await self._door.get("/v1/settlement/overview")
         return [
             Wallet(
                 account["shop"],
@@ -265,7 +264,7 @@ class Settlement:
     async def _judge(self, settled: Settled, statements: Sequence[_Statement]) -> None:
         """Look at every planted place, and for differences elsewhere."""
         differences: dict[tuple[str, str, str], Json] = {}
-        async for one in self._doors.finance.pages("/v1/differences", channel=CHANNEL):
+        async for one in self._door.pages("/v1/differences", channel=CHANNEL):
             differences[one["shop"], one["order_no"], one["component"]] = one
         planted_orders: set[tuple[str, str]] = set()
         for statement in statements:
@@ -303,7 +302,7 @@ class Settlement:
     async def _state(self, shop: str, order_no: str, component: str) -> str:
         """Of a place without a difference."""
         wanted = order_id(CHANNEL, shop, order_no)
-        found = await self._doors.finance.find("/v1/expectations", order_id=str(wanted))
+        found = await self._door.find("/v1/expectations", order_id=str(wanted))
         components = found["components"] if found is not None else []
         return next((one["state"] for one in components if one["component"] == component), "unknown")
 
@@ -311,7 +310,7 @@ class Settlement:
         """By shop, once analytics has worked out all that it heard."""
         give_up_at = time.monotonic() + PATIENCE_S
         while True:
-            told: Json = await self._doors.finance.get("/v1/profit", by="shop", version="settled", limit=500)
+            told: Json = await self._door.get("/v1/profit", by="shop", version="settled", limit=500)
             if not told["waiting"] or time.monotonic() > give_up_at:
                 return [row for row in told["rows"] if row["channel"] == CHANNEL]
             await asyncio.sleep(LOOK_S)
