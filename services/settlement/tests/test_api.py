@@ -34,7 +34,7 @@ async def test_the_overview_tells_where_every_unit_is(desk, sale, statement):
     by_component = {one["component"]: one for one in shown["components"]}
     assert by_component["goods"]["matched_minor"] == 3001
     assert by_component["payout"]["settled_minor"] == -10
-    await desk.scenario.run_jobs()  # looks at the totals
+    await desk.scenario.sample_gauges()
     assert REGISTRY.get_sample_value(
         "oms_settlement_clear_rate", {"account": "uci/uk", "currency": "GBP"}
     ) == pytest.approx(8 / 9)
@@ -80,6 +80,16 @@ async def test_the_export_is_no_way_to_run_formulas(desk, sale, statement):
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert sorted(row["order_no"] for row in rows) == ["'+1", "'=HYPERLINK(0)", "'@x", "A-1"]
     assert [row["difference_minor"] for row in rows if row["order_no"] == "A-1"] == ["-1001"]
+
+
+async def test_the_export_has_the_filters_of_the_list(desk, sale, statement):
+    sales = [sale("A-1"), sale("A-2")]
+    await desk.scenario.given(*(event for one in sales for event in one.whole()))
+    await desk.hand_in(statement().settle("A-1", goods=2000).settle("A-2", shipping=1))
+    (listed,) = await desk.differences(order_id=str(sales[1].order_id))
+    params = {"order_id": listed["order_id"]}
+    answer = await desk.scenario.client.get("/v1/differences:export", params=params)
+    assert [row["difference_id"] for row in csv.DictReader(io.StringIO(answer.text))] == [listed["difference_id"]]
 
 
 async def test_profiles_and_cards_are_shown_as_they_were_set(desk):

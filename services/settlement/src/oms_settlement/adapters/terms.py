@@ -62,12 +62,7 @@ _OPEN = text(
      where accounts.currency is null and excluded.currency is not null
     """
 )
-_ACCOUNT = text(
-    """
-    select account_no, channel, shop, cast(profile as text) as profile, currency
-      from accounts where account = :account
-    """
-)
+_ACCOUNT = text("select account_no, cast(profile as text) as profile, currency from accounts where account = :account")
 _POLICY = text(
     "select version, cast(document as text) as document from write_off_policies order by version desc limit 1"
 )
@@ -107,8 +102,6 @@ class Account:
     """A shop's wallet as it is known."""
 
     account_no: int
-    channel: str
-    shop: str
     profile: ProfileDocument | None
     currency: str | None
 
@@ -185,7 +178,7 @@ async def account(connection: AsyncConnection, name: str) -> Account:
     """An account that is known."""
     row = (await connection.execute(_ACCOUNT, {"account": name})).one()
     profile = ProfileDocument.model_validate_json(row.profile) if row.profile else None
-    return Account(row.account_no, row.channel, row.shop, profile, row.currency)
+    return Account(row.account_no, profile, row.currency)
 
 
 async def policy(connection: AsyncConnection) -> Policy:

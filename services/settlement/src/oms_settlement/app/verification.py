@@ -28,7 +28,9 @@ class Verification(NamedTuple):
 
 
 async def verify(connection: AsyncConnection) -> Verification:
-    """Walk every chain from its beginning. Wants a transaction that sees one state of the database."""
+    """Walk every chain from its beginning. Wants a connection in no transaction yet."""
+    # All entries and all balances as of one moment, while the service goes on posting.
+    await connection.execution_options(isolation_level="REPEATABLE READ")
     faults: list[Fault] = []
     entries, turnover = 0, journal.turnover(())
     heads = await journal.heads(connection)

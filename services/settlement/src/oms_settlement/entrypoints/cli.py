@@ -17,8 +17,6 @@ def _describe_ledger(parser: argparse.ArgumentParser) -> None:
 
 async def _verify(runtime: Runtime, _: argparse.Namespace) -> int:
     async with runtime.connection() as connection:
-        # All entries and all balances as of one moment, while the service goes on posting.
-        await connection.execution_options(isolation_level="REPEATABLE READ")
         found = await verify(connection)
     for fault in found.faults:
         print(json.dumps(fault._asdict()))

@@ -3,10 +3,11 @@
 import csv
 import io
 from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
@@ -37,9 +38,16 @@ class ReasonedInWords(Document):
     note: Annotated[Words, Field(min_length=1, max_length=500)]
 
 
-Reason = Annotated[Code | None, Query()]
-Channel = Annotated[Code | None, Query()]
-Shop = Annotated[Code | None, Query()]
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which differences: those that agree with every filter given."""
+
+    reason: Annotated[Code | None, Query()] = None
+    channel: Annotated[Code | None, Query()] = None
+    shop: Annotated[Code | None, Query()] = None
+    state: DifferenceState | None = None
+    order_id: UUID | None = None
+    statement_id: UUID | None = None
 
 
 def router(runtime: Runtime) -> APIRouter:
@@ -48,42 +56,20 @@ def router(runtime: Runtime) -> APIRouter:
 
     @router.get("/v1/differences")
     async def list_differences(
-        *,
-        reason: Reason = None,
-        channel: Channel = None,
-        shop: Shop = None,
-        state: DifferenceState | None = None,
-        order_id: UUID | None = None,
-        statement_id: UUID | None = None,
-        limit: Limit = 50,
-        cursor: Cursor = None,
+        filters: Annotated[Filters, Depends()], limit: Limit = 50, cursor: Cursor = None
     ) -> Page[DifferenceView]:
         """Differences, oldest first."""
         (after,) = read_cursor(cursor, BY_SERIAL) or (0,)
-        asked = _asked(
-            reason=reason,
-            channel=channel,
-            shop=shop,
-            state=state,
-            order_id=order_id,
-            statement_id=statement_id,
-        )
         async with runtime.connection() as connection:
-            rows = await queries.list_differences(connection, after=after, limit=limit, **asked)
+            rows = await queries.list_differences(connection, after=after, limit=limit, **asdict(filters))
         items = [DifferenceView.model_validate(row) for row in rows]
         return Page(items=items, next_cursor=write_cursor(rows[-1]["difference_no"]) if len(rows) == limit else None)
 
     @router.get("/v1/differences:export", response_class=StreamingResponse)
-    async def export_differences(
-        reason: Reason = None,
-        channel: Channel = None,
-        shop: Shop = None,
-        state: DifferenceState | None = None,
-    ) -> StreamingResponse:
+    async def export_differences(filters: Annotated[Filters, Depends()]) -> StreamingResponse:
         """Differences as CSV. A cell that a spreadsheet would take for a formula begins with an apostrophe."""
-        asked = _asked(reason=reason, channel=channel, shop=shop, state=state)
         headers = {"content-disposition": 'attachment; filename="differences.csv"'}
-        return StreamingResponse(_csv(runtime, asked), media_type="text/csv; charset=utf-8", headers=headers)
+        return StreamingResponse(_csv(runtime, filters), media_type="text/csv; charset=utf-8", headers=headers)
 
     @router.get("/v1/differences/{difference_id}")
     async def show_difference(difference_id: UUID) -> DifferenceDetail:
@@ -120,29 +106,10 @@ def router(runtime: Runtime) -> APIRouter:
     return router
 
 
-def _asked(
-    *,
-    reason: str | None,
-    channel: str | None,
-    shop: str | None,
-    state: str | None,
-    order_id: UUID | None = None,
-    statement_id: UUID | None = None,
-) -> dict[str, Any]:
-    return {
-        "reason": reason,
-        "channel": channel,
-        "shop": shop,
-        "state": state,
-        "order_id": order_id,
-        "statement_id": statement_id,
-    }
-
-
-async def _csv(runtime: Runtime, asked: dict[str, Any]) -> AsyncIterator[bytes]:
+async def _csv(runtime: Runtime, filters: Filters) -> AsyncIterator[bytes]:
     yield _encoded([_COLUMNS])
     async with runtime.connection() as connection:
-        async for rows in queries.all_differences(connection, _EXPORT_PAGE, **asked):
+        async for rows in queries.all_differences(connection, _EXPORT_PAGE, **asdict(filters)):
             yield _encoded([[_cell(row[column]) for column in _COLUMNS] for row in rows])
 
 

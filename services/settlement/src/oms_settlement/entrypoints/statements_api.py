@@ -14,6 +14,7 @@ from oms_settlement.adapters import queries
 from oms_settlement.entrypoints.views import (
     AccountOverview,
     ComponentTotal,
+    ExpectationState,
     ExpectationView,
     OrderExpectations,
     Overview,
@@ -105,7 +106,7 @@ def _expectation(row: dict[str, Any]) -> ExpectationView:
     return ExpectationView(**row, open_minor=open_minor, state=_state(row, open_minor))
 
 
-def _state(row: dict[str, Any], open_minor: int) -> Any:  # noqa: ANN401 - one of the view's states
+def _state(row: dict[str, Any], open_minor: int) -> ExpectationState:
     difference: str | None = row["difference_state"]
     if difference == "open":
         return "overdue" if row["reason"] == "MISSING_RECEIPT" else "different"

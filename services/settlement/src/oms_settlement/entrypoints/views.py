@@ -10,6 +10,7 @@ from oms_settlement.adapters.documents import ProfileDocument, RateCardDocument
 
 StatementState = Literal["received", "parsing", "matching", "posted", "refused"]
 DifferenceState = Literal["open", "written_off", "resolved"]
+ExpectationState = Literal["open", "overdue", "matched", "different", "written_off", "resolved"]
 LineState = Literal[
     "read", "waiting", "matched", "different", "written_off", "resolved", "booked", "repeated", "conflict"
 ]
@@ -124,7 +125,7 @@ class ExpectationView(BaseModel):
     settled_minor: int
     written_off_minor: int
     open_minor: int
-    state: Literal["open", "overdue", "matched", "different", "written_off", "resolved"]
+    state: ExpectationState
     difference_id: UUID | None
     reason: str | None
 

@@ -3,6 +3,7 @@ one by one to name the row."""
 
 import re
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
@@ -83,13 +84,14 @@ class Decimals:
 
     def minor(self, column: Column, numbers: Numbers, name: str) -> list[int]:
         """The amounts of a column. Raises Refused."""
-        amounts = [self._one(cell) for cell in column]
-        if None in amounts:
-            at = amounts.index(None)
-            raise self._refusal(column[at], numbers[at], name)
-        whole: list[int] = amounts  # type: ignore[assignment]
-        require_size(whole, numbers, name)
-        return whole
+        amounts: list[int] = []
+        for cell, number in zip(column, numbers, strict=True):
+            amount = self._one(cell)
+            if amount is None:
+                raise self._refusal(cell, number, name)
+            amounts.append(amount)
+        require_size(amounts, numbers, name)
+        return amounts
 
     def _one(self, cell: str) -> int | None:
         found = self._pattern.fullmatch(cell)
@@ -226,7 +228,9 @@ class Ids:
         parts = [array("q") for _ in range(256)]
         for one in self._hashes:
             parts[one & 255].append(one)
-        doubles = {one for part in parts if len(part) != len(set(part)) for one in _doubles(part)}
+        doubles = {
+            one for part in parts if len(part) != len(set(part)) for one, seen in Counter(part).items() if seen > 1
+        }
         seen: dict[int, int] = {}
         for one, row in zip(self._hashes, self._rows, strict=True) if doubles else ():
             if one in doubles:
@@ -234,8 +238,3 @@ class Ids:
                     return seen[one], row
                 seen[one] = row
         return None
-
-
-def _doubles(part: Iterable[int]) -> set[int]:
-    seen: set[int] = set()
-    return {one for one in part if one in seen or seen.add(one)}  # type: ignore[func-returns-value]
