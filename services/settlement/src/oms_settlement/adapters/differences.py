@@ -10,6 +10,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oms_events.runtime.together import Writing
+from oms_events.values import derived_id
 
 _DIFFERENCE = (
     "difference_id, account, channel, shop, order_id, order_no, statement_id, currency, component, reason,"
@@ -119,6 +120,14 @@ _SPEND = text(
        set amount_minor = known.amount_minor + excluded.amount_minor
     """
 )
+
+
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def difference_id(*what: str) -> UUID:
+    """The id of a difference. It carries no time: the same component of the same order has one for ever."""
+    return derived_id("difference", *what, at=_EPOCH)
 
 
 @dataclass(slots=True)

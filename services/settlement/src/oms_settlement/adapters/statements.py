@@ -19,6 +19,8 @@ from oms_events.envelope import EventMeta
 
 LONG_S = 600.0
 """How long a statement over a whole file may take."""
+_MANY = 10_000
+"""From so many lines on a bad plan hurts. What the planner knows of the table is from before they were read."""
 
 _STATEMENT = """
     select statement_id, statement_no, account, channel, shop, format, file_sha256, uploaded_at,
@@ -134,7 +136,7 @@ _GROUP = """
 """
 _GROUPS = text(
     """
-    select position, order_no, order_id, settled_at, cast(sums as text) as sums from statement_groups
+    select order_no, order_id, settled_at, cast(sums as text) as sums from statement_groups
      where statement_no = :statement_no and position >= :first and position < :last order by position
     """
 )
@@ -206,7 +208,6 @@ class Statement:
 class Group(NamedTuple):
     """What a statement says of one order: amount and number of lines by component."""
 
-    position: int
     order_no: str
     order_id: UUID | None
     settled_at: datetime
@@ -286,6 +287,8 @@ async def foot(connection: AsyncConnection, statement: Statement, account_no: in
     number = statement.statement_no
     others = {"account": statement.account, "statement_no": number}
     repeated = in_conflict = 0
+    if footed.lines >= _MANY:
+        await driver.execute("analyze statement_lines", timeout=LONG_S)
     if (await connection.execute(_OTHERS, others)).scalar_one():
         await driver.execute(_FIND_REPEATED, number, account_no, timeout=LONG_S)
         repeated, in_conflict = await driver.fetchrow(_COUNT_FINDINGS, number, timeout=LONG_S)
@@ -298,7 +301,7 @@ async def foot(connection: AsyncConnection, statement: Statement, account_no: in
 async def groups(connection: AsyncConnection, statement_no: int, first: int, last: int) -> list[Group]:
     """What a statement says of some orders."""
     rows = await connection.execute(_GROUPS, {"statement_no": statement_no, "first": first, "last": last})
-    return [Group(row.position, row.order_no, row.order_id, row.settled_at, from_json(row.sums)) for row in rows]
+    return [Group(row.order_no, row.order_id, row.settled_at, from_json(row.sums)) for row in rows]
 
 
 async def conflicts(connection: AsyncConnection, statement: Statement, page: int) -> list[Conflict]:

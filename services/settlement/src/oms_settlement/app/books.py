@@ -23,7 +23,7 @@ from oms_events.runtime.together import together
 from oms_events.runtime.work import Work
 from oms_events.values import derived_id, derived_text
 from oms_settlement.adapters import differences, orders, statements, terms
-from oms_settlement.adapters.differences import Difference, Spender, WriteOff
+from oms_settlement.adapters.differences import Difference, Spender, WriteOff, difference_id
 from oms_settlement.adapters.orders import Name, Order, Totals
 from oms_settlement.adapters.terms import Policy, Terms
 from oms_settlement.app.ledger import Ledger
@@ -34,8 +34,6 @@ from oms_settlement.domain.reconciliation import Finding, Reason, Stage, Standin
 
 ROUNDING = "rounding"
 SYSTEM = "system"
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-"""Ids of differences carry no time: the same component of the same order has one for ever."""
 
 
 class Cause(NamedTuple):
@@ -87,7 +85,7 @@ class Books:
         self._write_offs: list[WriteOff] = []
         self._spent: dict[Spender, int] = defaultdict(int)
         self._statement_ids: dict[int, UUID] = {}
-        self._matched: dict[UUID, list[Question]] = defaultdict(list)
+        self._matched: dict[tuple[UUID, int], list[Question]] = defaultdict(list)
 
     # --- what changes standings -----------------------------------------------------------------------------
 
@@ -222,7 +220,8 @@ class Books:
 
     def _clear(self, question: Question, standing: Standing) -> None:
         if standing.lines and not standing.written_off_minor:
-            self._matched[question.order.order_id].append(question)
+            self._matched[question.order.order_id, standing.statement_no].append(question)
+            self.cleared_lines += standing.lines - question.before.lines
 
     def _difference(self, judged: Judged, finding: Finding, standing: Standing) -> Difference:
         """The difference as it is now; one that a person closed stays closed while nothing changes."""
@@ -233,7 +232,7 @@ class Books:
             return known
         channel, _, shop = name.account.partition("/")
         return Difference(
-            derived_id("difference", str(order.order_id), question.component, at=_EPOCH),
+            difference_id(str(order.order_id), question.component),
             name.account,
             channel,
             shop,
@@ -413,14 +412,8 @@ class Books:
 
     def _tell_matched(self) -> None:
         """One event per order and statement."""
-        for questions in self._matched.values():
-            by_statement: dict[int, list[Question]] = defaultdict(list)
-            for question in questions:
-                standing = question.order.components[question.component]
-                by_statement[standing.statement_no].append(question)
-                self.cleared_lines += standing.lines - question.before.lines
-            for number, matched in by_statement.items():
-                self._tell_order_matched(self._statement_ids[number], matched)
+        for (_, statement_no), questions in self._matched.items():
+            self._tell_order_matched(self._statement_ids[statement_no], questions)
 
     def _tell_order_matched(self, statement_id: UUID, questions: list[Question]) -> None:
         first = questions[0]

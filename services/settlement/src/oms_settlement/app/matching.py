@@ -1,17 +1,13 @@
 """Matching some orders of a statement: one transaction, with all that follows from it."""
 
-from datetime import datetime
-from typing import NamedTuple
-from uuid import UUID
-
 from oms_events.envelope import EventMeta, origin
 from oms_events.runtime.work import Work
-from oms_events.values import derived_id, derived_text
+from oms_events.values import derived_text
 from oms_settlement.adapters import orders, statements, terms
-from oms_settlement.adapters.differences import Difference
+from oms_settlement.adapters.differences import Difference, difference_id
 from oms_settlement.adapters.orders import Order
 from oms_settlement.adapters.statements import Conflict, Group, Statement
-from oms_settlement.app.books import Books, Cause, named
+from oms_settlement.app.books import Books, Cause
 from oms_settlement.app.source import SOURCE
 from oms_settlement.domain import chart, reconciliation
 from oms_settlement.domain.journal import entry
@@ -19,20 +15,8 @@ from oms_settlement.domain.position import Postings
 from oms_settlement.domain.reconciliation import Finding, Reason, Sums
 from oms_settlement.settings import settings
 
-
-class StatementRef(NamedTuple):
-    """Names a statement here and for others. `undivided`: what a buyer paid comes as one amount, shipping included."""
-
-    statement_no: int
-    statement_id: UUID
-    undivided: bool = False
-
-
 _UNDIVIDED = frozenset({"stripe_balance"})
-"""Formats of payment providers, who know payments and no shipping."""
-
-
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+"""Formats of payment providers: what a buyer paid comes as one amount, shipping included."""
 
 
 async def match_chunk(work: Work, statement: Statement) -> bool:
@@ -53,11 +37,10 @@ async def _match_groups(work: Work, statement: Statement) -> None:
     known = await orders.load(work.connection, {group.order_id for group in groups if group.order_id is not None})
     books = Books(work, await terms.terms(work.connection), known)
     cause = cause_of(statement, f"orders {first}")
-    told_by = StatementRef(statement.statement_no, statement.statement_id, statement.format in _UNDIVIDED)
     for group in groups:
         order = known.get(group.order_id) if group.order_id is not None else None
         if order is not None and order.name is not None and order.name.currency == statement.currency:
-            receive(books, order, told_by, group, cause)
+            _receive(books, statement, order, group, cause)
         else:
             _receive_orphan(books, statement, group, order, cause)
     await books.save(whole=False)
@@ -72,68 +55,63 @@ async def _match_groups(work: Work, statement: Statement) -> None:
     )
 
 
-def receive(books: Books, order: Order, statement: StatementRef, group: Group, meta: EventMeta) -> None:
+def _receive(books: Books, statement: Statement, order: Order, group: Group, meta: EventMeta) -> None:
     """Money of a known order: into the wallet, off what waits for it."""
-    name, cause = named(order), Cause(meta, group.settled_at)
+    cause = Cause(meta, group.settled_at)
     postings: Postings = {}
-    sums = reconciliation.divided(group.sums, order.standing("shipping")) if statement.undivided else group.sums
+    undivided = statement.format in _UNDIVIDED
+    sums = reconciliation.divided(group.sums, order.standing("shipping")) if undivided else group.sums
     for component, (amount, lines) in sums.items():
         after = reconciliation.settle(order.standing(component), amount, lines, statement.statement_no)
         books.change(order, component, after, cause)
-        _receive(postings, chart.control_of(component), component, amount)
-    if postings:
-        entry_id = derived_text("settled", str(statement.statement_id), str(order.order_id), at=group.settled_at)
-        posted = entry(
-            name.account,
-            name.currency,
-            entry_id,
-            "settled",
-            booked_at=group.settled_at,
-            postings=postings,
-            order_id=str(order.order_id),
-            statement_id=str(statement.statement_id),
-        )
-        books.ledger.post(posted, meta)
-
-
-def _receive(postings: Postings, against: str, component: str, amount: int) -> None:
-    if amount:
-        for where, part in (((chart.WALLET, component), amount), ((against, component), -amount)):
-            postings[where] = postings.get(where, 0) + part
+        _move(postings, chart.control_of(component), component, amount)
+    _post(books, statement, str(order.order_id), postings, cause, order_id=str(order.order_id))
 
 
 def _receive_orphan(books: Books, statement: Statement, group: Group, order: Order | None, meta: EventMeta) -> None:
     """Money of no order that we know: booked by what it is, or into suspense with a reason."""
     assert statement.currency is not None
+    cause = Cause(meta, group.settled_at)
     postings: Postings = {}
     for component, (amount, lines) in group.sums.items():
-        finding = _finding(component, group, order)
-        value = abs(amount)
+        finding, value = _finding(component, group, order), abs(amount)
         if finding is None:
-            against = chart.BOOKED[component]
-            books.totals.add(
-                statement.account, statement.currency, component, Sums(0, amount, 0, 0, lines, lines, value, value)
-            )
+            against, cleared = chart.BOOKED[component], lines
             books.cleared_lines += lines
         else:
-            against = chart.suspense_of(amount)
-            books.totals.add(
-                statement.account, statement.currency, component, Sums(0, amount, 0, 0, lines, 0, value, 0)
-            )
-            books.attribute(_orphan(statement, group, order, component, finding), Cause(meta, group.settled_at))
-        _receive(postings, against, component, amount)
-    if postings:
-        entry_id = derived_text("settled", str(statement.statement_id), group.order_no, at=group.settled_at)
-        posted = entry(
-            statement.account,
-            statement.currency,
-            entry_id,
-            "settled",
-            booked_at=group.settled_at,
-            postings=postings,
-            statement_id=str(statement.statement_id),
-        )
-        books.ledger.post(posted, meta)
+            against, cleared = chart.suspense_of(amount), 0
+            books.attribute(_orphan(statement, group, order, component, finding), cause)
+        added = Sums(0, amount, 0, 0, lines, cleared, value, value if cleared else 0)
+        books.totals.add(statement.account, statement.currency, component, added)
+        _move(postings, against, component, amount)
+    _post(books, statement, group.order_no, postings, cause)
+
+
+def _move(postings: Postings, against: str, component: str, amount: int) -> None:
+    if amount:
+        for where, part in (((chart.WALLET, component), amount), ((against, component), -amount)):
+            postings[where] = postings.get(where, 0) + part
+
+
+def _post(
+    books: Books, statement: Statement, whose: str, postings: Postings, cause: Cause, *, order_id: str | None = None
+) -> None:
+    """What one order's lines move, as one entry of the statement's account: an order and its money share a currency."""
+    if not postings:
+        return
+    assert statement.currency is not None
+    statement_id = str(statement.statement_id)
+    posted = entry(
+        statement.account,
+        statement.currency,
+        derived_text("settled", statement_id, whose, at=cause.at),
+        "settled",
+        booked_at=cause.at,
+        postings=postings,
+        order_id=order_id,
+        statement_id=statement_id,
+    )
+    books.ledger.post(posted, cause.meta)
 
 
 def _finding(component: str, group: Group, order: Order | None) -> Finding | None:
@@ -146,7 +124,7 @@ def _orphan(statement: Statement, group: Group, order: Order | None, component: 
     amount, lines = group.sums[component]
     assert statement.currency is not None
     return Difference(
-        derived_id("difference", str(statement.statement_id), group.order_no, component, at=_EPOCH),
+        difference_id(str(statement.statement_id), group.order_no, component),
         statement.account,
         statement.channel,
         statement.shop,
@@ -193,7 +171,7 @@ def _conflict(statement: Statement, conflict: Conflict) -> Difference:
         else (Reason.CONFLICT, f"two statements tell {conflict.native_id} differently")
     )
     return Difference(
-        derived_id("difference", str(statement.statement_id), "line", str(conflict.line_no), at=_EPOCH),
+        difference_id(str(statement.statement_id), "line", str(conflict.line_no)),
         statement.account,
         statement.channel,
         statement.shop,

@@ -44,7 +44,8 @@ class Standing(NamedTuple):
     @property
     def gap_minor(self) -> int:
         """Settled less expected, less what was accepted of it."""
-        return self.settled_minor - self.expected_minor - self.written_off_minor
+        expected, settled, written_off, _, _, _ = self
+        return settled - expected - written_off
 
     @property
     def touched(self) -> bool:
@@ -54,7 +55,8 @@ class Standing(NamedTuple):
     @property
     def cleared(self) -> bool:
         """That nothing is open and something happened."""
-        return self.touched and self.gap_minor == 0
+        expected, settled, written_off, lines, _, _ = self  # it is asked of every component of every order
+        return bool(lines or written_off) and settled - expected == written_off
 
 
 class Stage(NamedTuple):
@@ -92,17 +94,11 @@ _CHARGES = FEES | {"refund"}
 
 def sums(standing: Standing) -> Sums:
     """The contribution of a component."""
-    value, cleared = abs(standing.settled_minor) if standing.lines else 0, standing.cleared
-    return Sums(
-        standing.expected_minor,
-        standing.settled_minor,
-        standing.expected_minor if cleared else 0,
-        standing.written_off_minor,
-        standing.lines,
-        standing.lines if cleared else 0,
-        value,
-        value if cleared else 0,
-    )
+    expected, settled, written_off, lines, _, _ = standing
+    value = abs(settled) if lines else 0
+    if standing.cleared:
+        return Sums(expected, settled, expected, written_off, lines, lines, value, value)
+    return Sums(expected, settled, 0, written_off, lines, 0, value, 0)
 
 
 def settle(standing: Standing, amount_minor: int, lines: int, statement_no: int) -> Standing:
