@@ -4,6 +4,7 @@ Standings change first, one fact after the other; then every component that mone
 and what follows is published, posted and saved.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -34,6 +35,7 @@ from oms_settlement.domain.reconciliation import Finding, Reason, Stage, Standin
 
 ROUNDING = "rounding"
 SYSTEM = "system"
+_TOLD_AT_A_TIME = 100
 
 
 class Cause(NamedTuple):
@@ -168,7 +170,6 @@ class Books:
             else:
                 self._conclude(judged)
         await self._write_off_rounding(rounding, policy)
-        self._tell_matched()
         for order in {q.order.order_id: q.order for q in self._questions.values()}.values():
             if not order.open:
                 order.due_at = None
@@ -181,6 +182,13 @@ class Books:
     async def save(self, *, whole: bool = True) -> None:
         """Judge, then write everything: orders, totals, differences, entries. `whole` writes what was heard, too."""
         await self.judge()
+        writing = asyncio.create_task(self._write(whole=whole))
+        try:
+            await self._tell_matched()
+        finally:
+            await writing
+
+    async def _write(self, *, whole: bool) -> None:
         changed = list(self.changed.values())
         for order in changed:
             order.version += 1
@@ -410,9 +418,11 @@ class Books:
         name = named(question.order)
         return Spender(name.account, name.currency, ROUNDING, question.cause.at.date())
 
-    def _tell_matched(self) -> None:
-        """One event per order and statement."""
-        for (_, statement_no), questions in self._matched.items():
+    async def _tell_matched(self) -> None:
+        """One event per order and statement, a few at a time: the database, which writes meanwhile, must not wait."""
+        for place, ((_, statement_no), questions) in enumerate(self._matched.items()):
+            if place % _TOLD_AT_A_TIME == 0:
+                await asyncio.sleep(0)
             self._tell_order_matched(self._statement_ids[statement_no], questions)
 
     def _tell_order_matched(self, statement_id: UUID, questions: list[Question]) -> None:
