@@ -7,7 +7,10 @@ import pytest
 from sqlalchemy import text
 
 from oms_events.contracts.settlement import StatementImported, StatementRefused
+from oms_events.runtime.work import Work
 from oms_events.testing.scenario import Scenario, only
+from oms_settlement.adapters import statements
+from oms_settlement.app import imports
 from oms_settlement.app.imports import import_statements
 from oms_settlement.domain.statements import rows
 from oms_settlement.service import service
@@ -140,3 +143,25 @@ async def test_one_process_imports_at_a_time(scenario_of, store, told):
         assert await desk.scenario.run_jobs() == []
         await other.execute(text("select pg_advisory_unlock_all()"))
     assert len(only(await desk.scenario.run_jobs(), StatementImported)) == 1
+
+
+async def test_a_statement_that_cannot_be_matched_holds_up_its_own_account_alone(scenario_of, store, told, monkeypatch):
+    desk = await opened(scenario_of, store, told)
+    elsewhere = Sale("B-1", shop="de")
+    await desk.scenario.given(*elsewhere.whole())
+    behind, beside = Statement().settle("A-0"), Statement(shop="de").settle("B-1")
+    await desk.scenario.given(await desk.received(behind), await desk.received(beside))
+    match = imports.match_chunk
+
+    async def stumbling(work: Work, found: statements.Statement) -> bool:
+        if found.account == "uci/uk":
+            raise ZeroDivisionError
+        return await match(work, found)
+
+    monkeypatch.setattr(imports, "match_chunk", stumbling)
+    with pytest.raises(ZeroDivisionError):
+        await desk.scenario.run_jobs()
+    assert [event.account for event in only(await desk.scenario.published(), StatementImported)] == ["uci/de"]
+    monkeypatch.setattr(imports, "match_chunk", match)
+    assert len(only(await desk.scenario.run_jobs(), StatementImported)) == 2
+    assert await desk.sound()

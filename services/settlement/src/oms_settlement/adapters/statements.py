@@ -51,7 +51,13 @@ _REGISTER = text(
      where statements.state = 'refused' and statements.uploaded_at < excluded.uploaded_at
     """
 )
-_NEXT = text(_STATEMENT + " where state not in ('posted', 'refused') order by statement_no limit 1 for update")
+_NEXT = text(
+    f"""
+    {_STATEMENT}
+     where state not in ('posted', 'refused') and account <> all(cast(:without as text[]))
+     order by statement_no limit 1 for update
+    """
+)
 _LOCK = text(_STATEMENT + " where statement_no = :statement_no for update")
 _STAGED = text("update statements set state = 'parsing', lines = :lines where statement_no = :statement_no")
 _FOOTED = text(
@@ -261,9 +267,10 @@ async def register(connection: AsyncConnection, received: Sequence[tuple[str, St
     )
 
 
-async def next_open(connection: AsyncConnection) -> Statement | None:
-    """The oldest statement that is not finished, locked: what a later file repeats depends on it."""
-    row = (await connection.execute(_NEXT)).one_or_none()
+async def next_open(connection: AsyncConnection, without: Collection[str]) -> Statement | None:
+    """The oldest statement that is not finished and of none of these accounts, locked: what a later file of its
+    account repeats depends on it."""
+    row = (await connection.execute(_NEXT, {"without": list(without)})).one_or_none()
     return _statement(row) if row else None
 
 

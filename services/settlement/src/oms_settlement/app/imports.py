@@ -53,18 +53,32 @@ async def on_statement_received(received: Batch[StatementReceived], work: Work) 
 
 
 async def import_statements(begin: Begin) -> None:
-    """Import what was handed in, one statement after the other."""
+    """Import what was handed in, one statement after the other.
+
+    One that fails for a reason of ours is tried again later, and holds up those of its own account alone: what they
+    repeat depends on it. Raises what the last of these met.
+    """
+    put_off: set[str] = set()
+    failure: Exception | None = None
     while True:
         async with begin() as work:
-            statement = await statements.next_open(work.connection)
+            statement = await statements.next_open(work.connection, put_off)
             account = await terms.account(work.connection, statement.account) if statement else None
         if statement is None or account is None:
-            return
+            break
         try:
             await _import(begin, statement, account)
         except Overtaken:
             log.info("somebody else imports the statement", statement_id=str(statement.statement_id))
             return
+        except Exception as error:
+            if is_transient(error) or isinstance(error, Busy):
+                raise
+            log.error("a statement waits", statement_id=str(statement.statement_id), error=kind_of(error))
+            put_off.add(statement.account)
+            failure = error
+    if failure is not None:
+        raise failure
 
 
 async def _import(begin: Begin, statement: Statement, account: Account) -> None:
