@@ -1,9 +1,16 @@
 """What people decide about differences, and within which limits."""
 
+from uuid import UUID
+
 import pytest
 
 from oms_events.contracts.settlement import DifferenceResolved, WriteOffPosted
 from oms_events.testing.scenario import only
+from oms_settlement.adapters import differences
+from oms_settlement.adapters.differences import Spender
+from oms_settlement.app import decisions
+
+from .conftest import begun
 
 
 def by(role: str) -> dict[str, str]:
@@ -73,6 +80,27 @@ async def test_many_small_ones_meet_the_limit_of_the_day(desk, sale, statement):
     assert (await decide(desk, first, "write-off")).status_code == 200
     answer = await decide(desk, second, "write-off")
     assert (answer.status_code, answer.json()["errors"][0]["rule"]) == (403, "operator.per_day_minor@1")
+
+
+@pytest.mark.parametrize("earlier", [[], ["A-0"]], ids=["the first of the day", "later that day"])
+async def test_two_who_decide_at_once_share_the_limit_of_the_day(desk, sale, statement, earlier):
+    policy = {"operator": {"per_difference_minor": 500, "per_day_minor": 700}}
+    answer = await desk.scenario.client.put("/v1/write-off-policy", json=policy, headers=by("finance"))
+    assert answer.status_code == 200
+    for number in earlier:
+        small = await different(desk, sale, statement, number, goods=3000)
+        assert (await decide(desk, small, "write-off")).status_code == 200
+    first = await different(desk, sale, statement, "A-1", goods=2601)
+    second = await different(desk, sale, statement, "A-2", goods=2601)
+    async with desk.scenario.transaction() as work:
+        # Has asked what is left of the limit, and takes of it only when the other asks too.
+        await differences.spent(work.connection, [Spender("uci/uk", "GBP", "operator", work.now.date())])
+        late = await begun(desk.scenario, decide(desk, second, "write-off"))
+        await decisions.write_off(work, UUID(first["difference_id"]), role="operator", by="operator-2", note="")
+    answer = await late
+    assert (answer.status_code, answer.json()["errors"][0]["rule"]) == (403, "operator.per_day_minor@1")
+    (left,) = await desk.differences(state="open")
+    assert left["order_no"] == "A-2"
 
 
 async def test_undoing_posts_the_reversal_and_opens_the_difference(desk, sale, statement):

@@ -1,6 +1,7 @@
 """Statements against what is expected: matched to the unit, or different with a reason."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -14,9 +15,9 @@ from oms_events.contracts.settlement import (
     WriteOffPosted,
 )
 from oms_events.testing.scenario import only
-from oms_settlement.app import imports
+from oms_settlement.app import decisions, imports
 
-from .conftest import FAIR
+from .conftest import FAIR, begun
 
 
 async def sold(desk, sale, *numbers, **options):
@@ -141,6 +142,19 @@ async def test_an_order_that_becomes_known_later_takes_its_lines(desk, sale, sta
     assert await desk.differences(state="open") == []
     assert "2241.1" not in await desk.balances()
     assert (await desk.get("/v1/settlement/overview"))["accounts"][0]["clear_rate_lines"] == 1
+    assert await desk.sound()
+
+
+async def test_a_line_that_was_decided_about_while_the_job_waits_is_not_taken(desk, sale, statement):
+    await sold(desk, sale, "A-1")
+    await desk.hand_in(statement().settle("A-2"))
+    decided = next(one for one in await desk.differences(state="open") if one["component"] == "shipping")
+    await sold(desk, sale, "A-2")
+    async with desk.scenario.transaction() as work:
+        await decisions.resolve(work, UUID(decided["difference_id"]), by="operator-1", note="paid back by hand")
+        job = await begun(desk.scenario, desk.scenario.run_jobs())
+    resolved = {event.component: event.note for event in only(await job, DifferenceResolved)}
+    assert resolved == dict.fromkeys(FAIR, "the order became known") | {"shipping": "paid back by hand"}
     assert await desk.sound()
 
 

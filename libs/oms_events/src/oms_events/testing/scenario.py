@@ -63,9 +63,7 @@ class Scenario:
         self._sink = CollectingSink()
         self._offsets = count()
         self._causes = count()
-        settings = Settings(
-            database_url=SecretStr(database_url), kafka_bootstrap="unused:1", pool_size=3, relay_age_s=0.0
-        )
+        settings = Settings(database_url=SecretStr(database_url), kafka_bootstrap="unused:1", relay_age_s=0.0)
         self.runtime = Runtime(service, settings, sink=self._sink, clock=lambda: self.now)
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(build_app(self.runtime)), base_url="http://service.test"
