@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -21,9 +22,9 @@ def _logs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     closed at its end, and the tests behind it would fail at their first word."""
     asked: list[object] = []
 
-    def configure(**options: object) -> None:
+    def configure(**options: Any) -> None:  # noqa: ANN401 - structlog's own
         asked.append(options)
-        set_up(**options | {"cache_logger_on_first_use": False})  # type: ignore[arg-type]
+        set_up(**options | {"cache_logger_on_first_use": False})
 
     set_up = structlog.configure
     monkeypatch.setattr(structlog, "configure", configure)

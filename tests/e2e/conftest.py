@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,14 +18,14 @@ SystemOf = Callable[..., AbstractAsyncContextManager[System]]
 def system_of(platform: Platform, pytestconfig: pytest.Config, tmp_path: Path) -> SystemOf:
     """Starts a system with the options given, beside those that tests need."""
 
-    def start(**options: object) -> AbstractAsyncContextManager[System]:
-        needed: dict[str, object] = {
+    def start(**options: Any) -> AbstractAsyncContextManager[System]:
+        needed: dict[str, Any] = {
             "run_dir": tmp_path,
             "cache_dir": pytestconfig.rootpath / ".cache",
             "profile": Profile.TEST,
             "way": platform.how,
             "log_level": "WARNING",
         }
-        return running_system(Options(**(needed | options)))  # type: ignore[arg-type]
+        return running_system(Options(**(needed | options)))
 
     return start

@@ -87,11 +87,12 @@ class Front:
 
 @asynccontextmanager
 async def front(outside: Outside, folder: Path, tracing: Tracing) -> AsyncIterator[Front]:
+    urls: dict[str, Any] = {f"{name}_url": f"http://{name}.test" for name in outside.system.doors}
     settings = GatewaySettings(
         gateway_keys_file=folder / "keys.json",
         gateway_root_key=SecretStr(ROOT_KEY),
         kafka_bootstrap="unused:1",
-        **{f"{name}_url": f"http://{name}.test" for name in outside.system.doors},  # type: ignore[arg-type]
+        **urls,
     )
     now = outside.system.now
     key, secret = keys.issue(settings.gateway_keys_file, ROOT_KEY, name="all", role=Role.OPERATOR, now=now)

@@ -4,6 +4,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,9 @@ COUNT = Command("count", "counts", count, lambda parser: parser.add_argument("--
 
 
 def run(*words: str, commands: tuple[Command, ...]) -> object:
+    main: Callable[..., None] = cli.main_for(Service("small"), migrations_folder=Path(), commands=commands)
     with pytest.raises(SystemExit) as ended:
-        cli.main_for(Service("small"), migrations_folder=Path(), commands=commands)(words)  # type: ignore[call-arg]
+        main(words)
     return ended.value.code
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from oms_events.contracts.catalog import SkuDefined
+from oms_events.contracts.catalog import SkuDefined, SkuFlag
 from oms_events.contracts.fulfilment import ShipmentRequested
 from oms_events.contracts.intake import ReportedParcel, ReportedQuantity, WarehouseReport, WarehouseReportReceived
 from oms_events.contracts.inventory import (
@@ -53,8 +53,8 @@ def stock(sku: str, change_no: int = 1, **nodes: int) -> NodeStockChanged:
     return NodeStockChanged(sku=sku, nodes=at, change_no=change_no)
 
 
-def weighed(sku: str, weight_g: int, *flags: str) -> SkuDefined:
-    return SkuDefined(sku=sku, product_code=sku, title=sku, weight_g=weight_g, flags=flags)  # type: ignore[arg-type]
+def weighed(sku: str, weight_g: int, *flags: SkuFlag) -> SkuDefined:
+    return SkuDefined(sku=sku, product_code=sku, title=sku, weight_g=weight_g, flags=flags)
 
 
 def allocated(shipment: object, order: object = "order") -> StockAllocated:

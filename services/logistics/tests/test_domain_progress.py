@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 from uuid import UUID
 
 from hypothesis import given
@@ -50,9 +51,9 @@ Marks = st.lists(st.builds(Mark, st.sampled_from(STATUSES), st.integers(0, 6).ma
 
 
 @given(Marks, st.randoms(use_true_random=False))
-def test_any_order_of_arrival_gives_the_same_status(marks: list[Mark], random: object) -> None:
+def test_any_order_of_arrival_gives_the_same_status(marks: list[Mark], random: Random) -> None:
     shuffled = list(marks)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     first, second = after(*marks), after(*shuffled)
     assert first.status == second.status == by_the_book(marks)
     assert (first.mark, first.state) == (second.mark, second.state)

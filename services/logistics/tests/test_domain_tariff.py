@@ -1,5 +1,7 @@
 """Rating: golden numbers and what must hold for every tariff."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +17,9 @@ ZONES = (
 FIRST_AND_CONTINUED = WeightPrice((1000,), (500,), step_g=500, step_minor=100)
 
 
-def tariff(price: WeightPrice = FIRST_AND_CONTINUED, **more: object) -> Tariff:
-    terms: dict[str, object] = {"zones": ZONES, "prices": dict.fromkeys(["domestic", "europe", "world"], price)}
-    return Tariff(**(terms | {"rounding_g": 1} | more))  # type: ignore[arg-type]
+def tariff(price: WeightPrice = FIRST_AND_CONTINUED, **more: Any) -> Tariff:
+    terms: dict[str, Any] = {"zones": ZONES, "prices": dict.fromkeys(["domestic", "europe", "world"], price)}
+    return Tariff(**(terms | {"rounding_g": 1} | more))
 
 
 def rated(answer: Rating | str) -> Rating:

@@ -7,6 +7,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -40,9 +41,9 @@ def written(lines: Sequence[StatementLine], *, total: int | None = None, count: 
     return file.getvalue().encode()
 
 
-def line(number: int = 0, **changes: object) -> StatementLine:
+def line(number: int = 0, **changes: Any) -> StatementLine:
     usual = StatementLine(FIRST_ROW + number, f"L-{number}", f"A-{number}", "goods", 510, OPENS, "sale")
-    return usual._replace(**changes)  # type: ignore[arg-type]
+    return usual._replace(**changes)
 
 
 def all_of(data: bytes | Iterable[bytes], account: ExpectedAccount = ACCOUNT) -> tuple[list[StatementLine], Totals]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 
 import structlog
@@ -66,11 +67,10 @@ class Sweeper:
             if self._handlers:
                 tasks.create_task(self._repeat(self._settings.deadline_interval_s, self.fire_due))
             for job in self._service.jobs:
-                tasks.create_task(self._repeat(job.interval_s, lambda job=job: self.run_job(job)))  # type: ignore[misc]
+                tasks.create_task(self._repeat(job.interval_s, partial(self.run_job, job)))
             for long in self._service.long_jobs:
                 # Without taking turns: it would keep the consumer waiting for as long as a step takes.
-                step = lambda long=long: self.run_long_job(long)  # noqa: E731
-                tasks.create_task(self._repeat(long.interval_s, step, in_turn=False))
+                tasks.create_task(self._repeat(long.interval_s, partial(self.run_long_job, long), in_turn=False))
             tasks.create_task(self._repeat(_PURGE_INTERVAL_S, self._purge))
 
     async def fire_due(self) -> list[str]:

@@ -9,9 +9,8 @@ added if it is optional, and what an existing field may hold is fixed in both di
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-Schema = Mapping[str, Any]
+from oms_events.schema.references import Schema, resolved
 
 _OLD_RECORDS = "records already in the topics would be refused"
 _OLD_READERS = "readers already running would refuse new records"
@@ -73,21 +72,13 @@ def _stream(place: _Place, old: Schema, new: Schema) -> Iterator[Finding]:
 
 
 def _walk(place: _Place, old: Schema, new: Schema) -> Iterator[Finding]:
-    old, new = _resolve(place.old_root, old), _resolve(place.new_root, new)
+    old, new = resolved(place.old_root, old), resolved(place.new_root, new)
     yield from _fixed(place, old, new)
     yield from _enum(place, old, new)
     yield from _bounds(place, old, new)
     yield from _default(place, old, new)
     yield from _properties(place, old, new)
     yield from _nested(place, old, new)
-
-
-def _resolve(root: Schema, schema: Schema) -> Schema:
-    """The schema a reference leads to; what stands beside the reference counts too."""
-    while "$ref" in schema:
-        name = schema["$ref"].removeprefix("#/$defs/")
-        schema = {**root["$defs"][name], **{word: rule for word, rule in schema.items() if word != "$ref"}}
-    return schema
 
 
 def _fixed(place: _Place, old: Schema, new: Schema) -> Iterator[Finding]:

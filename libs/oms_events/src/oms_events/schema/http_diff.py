@@ -12,9 +12,9 @@ from enum import Enum
 from typing import Any
 
 from oms_events.schema.diff import Finding
+from oms_events.schema.references import Schema, resolved
 
 Document = Mapping[str, Any]
-Schema = Mapping[str, Any]
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -137,7 +137,7 @@ def _contents(place: _Place, old: Mapping[str, Schema], new: Mapping[str, Schema
 
 
 def _schema(place: _Place, old: Schema, new: Schema) -> Iterator[Finding]:
-    old, new = _resolve(place.old_root, old), _resolve(place.new_root, new)
+    old, new = resolved(place.old_root, old), resolved(place.new_root, new)
     if (id(old), id(new)) in place.seen:
         return  # a schema that contains itself
     place = place.entered(old, new)
@@ -172,26 +172,10 @@ def _kind(schema: Schema) -> str:
     return str(schema.get("title") or schema.get("type") or "anything")
 
 
-def _resolve(root: Document, schema: Schema) -> Schema:
-    while "$ref" in schema and len(schema) == 1:
-        schema = _target(root, schema["$ref"])
-    if "$ref" in schema:
-        beside = {word: rule for word, rule in schema.items() if word != "$ref"}
-        return {**_resolve(root, {"$ref": schema["$ref"]}), **beside}
-    return schema
-
-
-def _target(root: Document, reference: str) -> Schema:
-    found: Any = root
-    for step in reference.removeprefix("#/").split("/"):
-        found = found[step.replace("~1", "/").replace("~0", "~")]
-    return found  # type: ignore[no-any-return]
-
-
 def _alternatives(root: Document, schema: Schema) -> list[Schema]:
     for word in ("anyOf", "oneOf"):
         if word in schema:
-            return [leaf for part in schema[word] for leaf in _alternatives(root, _resolve(root, part))]
+            return [leaf for part in schema[word] for leaf in _alternatives(root, resolved(root, part))]
     types = schema.get("type")
     return [{**schema, "type": one} for one in types] if isinstance(types, list) else [schema]
 

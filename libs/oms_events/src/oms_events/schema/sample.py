@@ -1,14 +1,12 @@
 """Plausible data for an event, to be edited into an example: every field filled, every rule of the schema kept."""
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from oms_events.registry import Event
+from oms_events.schema.references import Schema, target
 from oms_events.values import derived_text
-
-Schema = Mapping[str, Any]
 
 _AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 _BY_NAME: dict[str, str] = {
@@ -35,7 +33,7 @@ def sample(model: type[Event]) -> dict[str, Any]:
 def sample_value(root: Schema, schema: Schema, name: str) -> Any:  # noqa: ANN401 - JSON is any shape
     """A value that a schema allows; its references lead into `root`, its name suggests what to say."""
     if "$ref" in schema:
-        return sample_value(root, _target(root, schema["$ref"]), name)
+        return sample_value(root, target(root, schema["$ref"]), name)
     if "anyOf" in schema:
         return sample_value(root, schema["anyOf"][0], name)
     if "enum" in schema:
@@ -43,13 +41,6 @@ def sample_value(root: Schema, schema: Schema, name: str) -> Any:  # noqa: ANN40
     if "const" in schema:
         return schema["const"]
     return _MAKERS.get(schema.get("type", ""), _text)(root, schema, name)
-
-
-def _target(root: Schema, reference: str) -> Schema:
-    found: Any = root
-    for step in reference.removeprefix("#/").split("/"):
-        found = found[step]
-    return found  # type: ignore[no-any-return]
 
 
 def _object(root: Schema, schema: Schema, _: str) -> dict[str, Any]:

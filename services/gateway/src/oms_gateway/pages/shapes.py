@@ -1,11 +1,10 @@
 """JSON Schema as fields that a person reads: name, type, rules, meaning."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-Schema = Mapping[str, Any]
+from oms_events.schema.references import Schema, resolved
 
 _DEEPEST = 4
 _RANGES = (
@@ -51,7 +50,7 @@ def fields_of(root: Schema, schema: Schema, depth: int = 0) -> tuple[Field, ...]
             name,
             type_of(root, rules),
             name in required,
-            rules_of(_resolved(root, rules)),
+            rules_of(resolved(root, rules)),
             rules.get("description") or "",
             fields_of(root, rules, depth + 1),
         )
@@ -61,7 +60,7 @@ def fields_of(root: Schema, schema: Schema, depth: int = 0) -> tuple[Field, ...]
 
 def type_of(root: Schema, schema: Schema) -> str:
     """The type in words."""
-    found = _resolved(root, schema)
+    found = resolved(root, schema)
     for word in ("anyOf", "oneOf"):
         if word in found:
             return " or ".join(dict.fromkeys(type_of(root, choice) for choice in found[word]))
@@ -100,18 +99,8 @@ def _span(low: float | None, high: float | None) -> str:
     return f"at most {high:,}" if high is not None else ""
 
 
-def _resolved(root: Schema, schema: Schema) -> Schema:
-    while "$ref" in schema:
-        beside = {word: rule for word, rule in schema.items() if word != "$ref"}
-        target: Any = root
-        for step in schema["$ref"].removeprefix("#/").split("/"):
-            target = target.get(step, {})
-        schema = {**target, **beside}
-    return schema
-
-
 def _object(root: Schema, schema: Schema) -> Schema:
-    found = _resolved(root, schema)
+    found = resolved(root, schema)
     if "items" in found:
         return _object(root, found["items"])
     for choice in (*found.get("anyOf", ()), *found.get("oneOf", ())):
