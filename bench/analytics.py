@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -27,17 +28,15 @@ from oms_events.contracts.catalog import CostSet, cost_key
 from oms_events.contracts.fulfilment import ShipmentDispatched, ShipmentReleased
 from oms_events.contracts.inventory import StockConsumed, StockReserved
 from oms_events.contracts.logistics import ParcelTracked, ShipmentDelivered, WaybillAssigned
-from oms_events.contracts.orders import OrderCompleted, OrderLine, OrderPaid, OrderPlaced, OrderReleased
+from oms_events.contracts.orders import OrderCompleted, OrderPaid, OrderPlaced, OrderReleased
 from oms_events.contracts.settlement import (
     AccrualPosted,
-    ComponentAmount,
     RateCardSet,
-    SettledComponent,
     StatementLineMatched,
     account_of,
     rate_key,
 )
-from oms_events.contracts.shared import Destination, LineQuantity
+from oms_events.contracts.shared import Destination
 from oms_events.envelope import EventMeta, origin
 from oms_events.registry import Event
 from oms_events.runtime.kafka import KafkaSink
@@ -54,6 +53,21 @@ CHANNEL, SHOPS = "bench", ("uk", "de", "fr")
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
 DAYS = 30
 ENOUGH = 5_000
+LIFE = (
+    OrderPlaced,
+    OrderPaid,
+    StockReserved,
+    OrderReleased,
+    WaybillAssigned,
+    ShipmentReleased,
+    ShipmentDispatched,
+    StockConsumed,
+    AccrualPosted,
+    ParcelTracked,
+    ShipmentDelivered,
+    OrderCompleted,
+)
+"""What is said of an order, before its money comes."""
 KEPT = (OrderPlaced, OrderPaid, WaybillAssigned, ShipmentDispatched, AccrualPosted, ShipmentDelivered)
 SENT_TOGETHER = 2_000
 PATIENCE_S = 900.0
@@ -65,92 +79,64 @@ _DESTINATION = Destination(country="GB", city="Leeds", postcode="LS1 4AP", recei
 
 def life_of(number: int, dice: Random) -> Iterator[Event]:
     """All that is said of an order, and things that analytics passes over."""
+    known = _known_of(number, dice)
+    for kind in LIFE:
+        yield kind.model_validate(known)
+    yield StatementLineMatched.model_validate(known | {"components": known["components"][:2]})
+
+
+def _known_of(number: int, dice: Random) -> dict[str, Any]:
+    """An order's whole life; an event ignores what is not of it."""
     shop, at = dice.choice(SHOPS), BEGAN + timedelta(seconds=dice.randrange(DAYS * 86_400))
     id_ = UUID(str(order_id(CHANNEL, shop, str(number))))
-    shipment = derived_id("bench", str(number), at=at)
-    lines = tuple(_line(place, dice) for place in (1, 2))
-    parts = tuple(LineQuantity(line_id=line.line_id, sku=line.sku, quantity=line.quantity) for line in lines)
-    goods = sum(line.amount_minor for line in lines)
-    of_order = {"order_id": id_, "channel": CHANNEL, "shop": shop, "currency": "GBP"}
-    of_shipment = {"order_id": id_, "shipment_id": shipment}
-    sent = of_shipment | {"node": "GB-LON", "lines": parts}
-    waybill = {"carrier": "norpost", "waybill_no": f"NP{number}"}
-    yield OrderPlaced(
-        **of_order,
-        channel_order_no=str(number),
-        placed_at=at,
-        lines=lines,
-        shipping_minor=399,
-        total_minor=goods + 399,
-        ship_to=_DESTINATION,
-        delivery_tier="standard",
-    )
-    yield OrderPaid(order_id=id_, currency="GBP", paid_minor=goods + 399, paid_at=at)
-    yield StockReserved(order_id=id_, channel=CHANNEL, shop=shop, lines=parts)
-    yield OrderReleased(**of_order, lines=parts, ship_to=_DESTINATION, delivery_tier="standard", released_at=at)
-    yield WaybillAssigned(
-        **of_shipment,
-        **waybill,
-        service="std",
-        tariff_version="1",
-        billable_weight_g=500,
-        cost_minor=dice.randrange(200, 900),
-        currency="GBP",
-        promised_at=at + timedelta(days=3),
-    )
-    yield ShipmentReleased(**sent, **waybill, service="std", released_at=at)
-    yield ShipmentDispatched(**sent, **waybill, weight_g=500, dispatched_at=at)
-    yield StockConsumed(**sent)
-    yield _accrual(of_order, at, goods)
-    yield ParcelTracked(**of_shipment, waybill_no=f"NP{number}", status="in_transit", occurred_at=at)
-    yield ShipmentDelivered(
-        **of_shipment,
-        waybill_no=f"NP{number}",
-        delivered_at=at + timedelta(days=2),
-        promised_at=at + timedelta(days=3),
-        late_by_s=0,
-    )
-    yield OrderCompleted(order_id=id_, completed_at=at + timedelta(days=2))
-    yield _matched(of_order, at, goods)
+    lines = [_line(place, dice) for place in (1, 2)]
+    goods = sum(line["amount_minor"] for line in lines)
+    amounts = {"goods": goods, "shipping": 399, "commission": -goods * 15 // 100, "payment_fee": -30 - goods * 3 // 100}
+    names = {"order_id": id_, "channel": CHANNEL, "shop": shop, "channel_order_no": str(number), "currency": "GBP"}
+    sums = {"shipping_minor": 399, "total_minor": goods + 399, "paid_minor": goods + 399}
+    shipment = {
+        "shipment_id": derived_id("bench", str(number), at=at),
+        "node": "GB-LON",
+        "carrier": "norpost",
+        "service": "std",
+        "waybill_no": f"NP{number}",
+        "tariff_version": "1",
+        "weight_g": 500,
+        "billable_weight_g": 500,
+        "cost_minor": dice.randrange(200, 900),
+        "status": "in_transit",
+        "late_by_s": 0,
+    }
+    settlement = {
+        "accrual_id": derived_id("accrual", str(id_), at=at),
+        "basis": "dispatched",
+        "match_key": str(id_),
+        "account": account_of(CHANNEL, shop),
+        "statement_id": derived_id("statement", shop, at=BEGAN),
+        "components": [
+            {"component": name, "amount_minor": minor, "expected_minor": minor, "settled_minor": minor}
+            for name, minor in amounts.items()
+        ],
+    }
+    at_once = ("placed_at", "paid_at", "released_at", "dispatched_at", "accrued_at", "occurred_at")
+    later = {"delivered_at": 2, "completed_at": 2, "promised_at": 3, "settled_at": 14}
+    times = dict.fromkeys(at_once, at) | {name: at + timedelta(days=days) for name, days in later.items()}
+    whither = {"ship_to": _DESTINATION, "delivery_tier": "standard"}
+    return names | sums | shipment | settlement | times | whither | {"lines": lines}
 
 
-def _line(place: int, dice: Random) -> OrderLine:
+def _line(place: int, dice: Random) -> dict[str, Any]:
     sku, quantity, price = dice.choice(SKUS), dice.randrange(1, 4), dice.randrange(200, 5_000)
     discount = dice.randrange(100)
-    return OrderLine(
-        line_id=str(place),
-        listing=sku,
-        sku=sku,
-        quantity=quantity,
-        unit_price_minor=price,
-        discount_minor=discount,
-        amount_minor=quantity * price - discount,
-    )
-
-
-def _accrual(of_order: dict[str, object], at: datetime, goods: int) -> AccrualPosted:
-    amounts = {"goods": goods, "shipping": 399, "commission": -goods * 15 // 100, "payment_fee": -30 - goods * 3 // 100}
-    return AccrualPosted(
-        **of_order,
-        accrual_id=derived_id("accrual", str(of_order["order_id"]), at=at),
-        basis="dispatched",
-        components=tuple(ComponentAmount(component=name, amount_minor=amount) for name, amount in amounts.items()),
-        accrued_at=at,
-    )
-
-
-def _matched(of_order: dict[str, object], at: datetime, goods: int) -> StatementLineMatched:
-    return StatementLineMatched(
-        **of_order,
-        match_key=str(of_order["order_id"]),
-        account=account_of(CHANNEL, str(of_order["shop"])),
-        statement_id=derived_id("statement", str(of_order["shop"]), at=BEGAN),
-        components=tuple(
-            SettledComponent(component=name, expected_minor=amount, settled_minor=amount)
-            for name, amount in (("goods", goods), ("shipping", 399))
-        ),
-        settled_at=at + timedelta(days=14),
-    )
+    return {
+        "line_id": str(place),
+        "listing": sku,
+        "sku": sku,
+        "quantity": quantity,
+        "unit_price_minor": price,
+        "discount_minor": discount,
+        "amount_minor": quantity * price - discount,
+    }
 
 
 def _prices() -> Iterator[Event]:
