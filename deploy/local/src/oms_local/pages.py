@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from oms_events.runtime import private_file
 from oms_local.process import run
-from oms_local.run_folder import RunFolder, write_private
+from oms_local.run_folder import RunFolder
 
 KEYS_OF = ("viewer", "operator", "finance")
 """Roles of the gateway that the console acts in."""
@@ -44,7 +45,7 @@ def environment(folder: RunFolder) -> dict[str, str]:
 
 async def provide(script: str, folder: RunFolder, keys: Mapping[str, Mapping[str, str]]) -> None:
     """Write the console's keys, and add those demo users that are missing, by its own command."""
-    write_private(_keys_file(folder), json.dumps({role: dict(keys[role]) for role in KEYS_OF}))
+    private_file.replace(_keys_file(folder), json.dumps({role: dict(keys[role]) for role in KEYS_OF}).encode())
     file = str(_users_file(folder))
     listed = await run([script, "users", "list", "--file", file]) if _users_file(folder).exists() else ""
     known = {json.loads(line)["name"] for line in listed.splitlines()}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from oms_events.runtime import private_file
 from oms_local.errors import LaunchError
 
 _THROW_AWAY = "oms-test-"
@@ -82,7 +83,7 @@ class RunFolder:
     @contextlib.contextmanager
     def published(self, endpoints: Mapping[str, object]) -> Iterator[None]:
         """Keep `endpoints.json` for as long as what it names is there. It holds logins: only its owner reads it."""
-        write_private(self.endpoints, json.dumps(endpoints, indent=2))
+        private_file.replace(self.endpoints, json.dumps(endpoints, indent=2).encode())
         try:
             yield
         finally:
@@ -96,7 +97,7 @@ class RunFolder:
         """A secret of 64 hex digits for one purpose. All derive from one random root, so all stay as they are."""
         root = self.path / "secret"
         if not root.exists():
-            write_private(root, secrets.token_hex(32))
+            private_file.replace(root, secrets.token_hex(32).encode())
         return hmac.new(bytes.fromhex(root.read_text()), purpose.encode(), hashlib.sha256).hexdigest()
 
     def remove(self) -> None:
@@ -123,11 +124,3 @@ def throw_away_folder() -> Iterator[RunFolder]:
         yield folder
     finally:
         folder.remove()
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.touch(mode=0o600)
-    unfinished.write_text(text)
-    unfinished.replace(path)
