@@ -10,7 +10,7 @@ from oms_console.roles import Role
 from oms_console.sessions import Notice
 from oms_console.visit import Visit, text_of
 
-SERVICES = ("catalog", "inventory", "orders", "fulfilment", "logistics")
+SERVICES = ("catalog", "inventory", "orders", "fulfilment", "logistics", "settlement", "analytics")
 PER_SERVICE = 100
 
 
