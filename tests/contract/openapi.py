@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.services import DECLARED, ROOT, SERVICES
+
 from oms_events.runtime.http import build_app
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.settings import Settings
 from oms_events.schema import baseline, examples, export, flow
 from oms_events.schema.baseline import NoBaseline
 from oms_gateway.openapi import merge
-
-from .services import DECLARED, ROOT, SERVICES
 
 CONTRACTS = ROOT / "contracts"
 FOLDER = CONTRACTS / "openapi"

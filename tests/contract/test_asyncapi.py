@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
+from tests.services import DECLARED
 
 from oms_events.codec import schema_uri
 from oms_events.registry import events, topics
 from oms_events.schema import flow
 
 from .openapi import CONTRACTS, GATEWAY_COPY
-from .services import DECLARED
 
 Json = dict[str, Any]
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-
-from .services import DECLARED, ROOT
+from tests.services import DECLARED, ROOT
 
 OWN = {canonicalize_name(f"oms-{service}") for service in DECLARED} | {"oms-local", "oms-sample"}
 

@@ -2,10 +2,12 @@
 
 from collections import Counter
 
-from oms_events.registry import current_type, events
-from oms_local.topology import SERVICES
+from tests.services import DECLARED
 
-from .services import DECLARED
+from oms_console.pages import dead_letters
+from oms_events.registry import current_type, events
+from oms_gateway.routes import SERVICES as PROXIED
+from oms_local.topology import SERVICES
 
 
 def test_every_event_is_produced_by_exactly_one_service() -> None:
@@ -26,6 +28,10 @@ def test_every_consumed_event_is_produced_by_another_service() -> None:
     for service, declared in DECLARED.items():
         elsewhere = {event for other, told in DECLARED.items() if other != service for event in told.produces}
         assert set(declared.consumes) <= elsewhere, service
+
+
+def test_gateway_and_console_know_every_service() -> None:
+    assert set(PROXIED) == set(dead_letters.SERVICES) == {service.name for service in SERVICES if service.has_database}
 
 
 def test_the_launcher_gives_workers_to_those_who_consume() -> None:

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
+from tests.services import ROOT, SERVICES
 
 from oms_events.runtime.service import Service
 from oms_events.runtime.tables import metadata
 from oms_events.testing.migrations import schema_differences
-
-from .services import ROOT, SERVICES
 
 pytestmark = pytest.mark.integration
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from tests.services import DECLARED
 
 from oms_gateway.routes import SERVICES as PROXIED
 
 from . import openapi
-from .services import DECLARED
 
 Json = dict[str, Any]
 

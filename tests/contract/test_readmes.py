@@ -4,10 +4,9 @@ import re
 from collections.abc import Sequence
 
 import pytest
+from tests.services import DECLARED, ROOT
 
 from oms_events.registry import Event
-
-from .services import DECLARED, ROOT
 
 
 def table(readme: str, title: str) -> list[tuple[str, str]]:

@@ -5,11 +5,10 @@ from types import ModuleType
 
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics import MetricWrapperBase
+from tests.services import SERVICES
 
 from oms_events.runtime import telemetry
 from oms_gateway import metrics as gateway_metrics
-from oms_orders.adapters import gauges as orders_gauges
-from oms_settlement.adapters import gauges as settlement_gauges
 
 SCRAPED = frozenset({"job", "instance", "service"})
 """Labels that the scrape adds to every series, see `prometheus.yml`."""
@@ -21,13 +20,13 @@ OF_EVERY_PROCESS = {
 }
 
 
-_MODULES = (telemetry, gateway_metrics, orders_gauges, settlement_gauges)
+_OF_SERVICES = [sampled.gauge for service in SERVICES for sampled in service.gauges]
 
 
 def exported() -> Mapping[str, frozenset[str]]:
     """Names as Prometheus sees them, and what each can be told apart by."""
     found = dict(OF_EVERY_PROCESS)
-    for metric in [metric for module in _MODULES for metric in _metrics(module)]:
+    for metric in (*_metrics(telemetry), *_metrics(gateway_metrics), *_OF_SERVICES):
         labels = SCRAPED | frozenset(metric._labelnames)
         if isinstance(metric, Counter):
             found[f"{metric._name}_total"] = labels

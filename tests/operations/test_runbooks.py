@@ -11,24 +11,21 @@ import pytest
 import yaml
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
+from tests.services import SERVICES
 
 from oms_events.runtime import cli, relay
 from oms_events.runtime.service import Service
 from oms_events.schema import cli as schema_cli
-from oms_fulfilment.service import service as fulfilment
 from oms_gateway import cli as gateway_cli
-from oms_inventory.service import service as inventory
 from oms_local import cli as local_cli
-from oms_logistics.service import service as logistics
-from oms_orders.service import service as orders
 
 from .conftest import MONITORING, ROOT
 
 FOLDER = ROOT / "docs" / "runbooks"
 PAGES = sorted(FOLDER.glob("*.md"))
-SERVICES = {service.name: service for service in (orders, inventory, fulfilment, logistics)}
+BY_NAME = {service.name: service for service in SERVICES}
 PARSERS: Mapping[str, argparse.ArgumentParser] = {
-    **{f"oms-{name}": cli._parser(service) for name, service in SERVICES.items()},
+    **{f"oms-{name}": cli._parser(service) for name, service in BY_NAME.items()},
     "oms-gateway": gateway_cli._parser(),
     "oms-events": schema_cli._parser(),
     "oms-local": local_cli._parser(),
@@ -87,7 +84,7 @@ async def test_sql_runs_on_the_databases_it_is_for(
     runbook: Path, migrated_database: Callable[[Service, Path], str]
 ) -> None:
     for of, body in blocks(runbook, "sql"):
-        service = SERVICES["orders" if of == "any" else of]
+        service = BY_NAME["orders" if of == "any" else of]
         migrations = ROOT / "services" / service.name / "migrations"
         # In a thread: Alembic runs an event loop of its own.
         engine = create_async_engine(await asyncio.to_thread(migrated_database, service, migrations))

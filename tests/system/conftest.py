@@ -6,24 +6,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest_asyncio
+from tests.services import ROOT, SERVICES
 
-from oms_analytics.service import service as analytics
-from oms_catalog.service import service as catalog
 from oms_events.registry import topics
 from oms_events.runtime.service import Service
 from oms_events.runtime.tracing import OFF, Tracing
 from oms_events.testing.memory_broker import ROUGH, Manners, MemoryBroker
-from oms_fulfilment.service import service as fulfilment
-from oms_inventory.service import service as inventory
-from oms_logistics.service import service as logistics
-from oms_orders.service import service as orders
-from oms_settlement.service import service as settlement
 
 from .players import LEEDS, LONDON, Outside, counted
 from .system import System
-
-SERVICES = (catalog, inventory, orders, fulfilment, logistics, settlement, analytics)
-ROOT = Path(__file__).parents[2]
 
 OutsideOf = Callable[..., Awaitable[Outside]]
 

@@ -7,11 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from oms_gateway.routes import SERVICES
 from oms_sample.client import Door
 from oms_sample.journal import Journal
 from oms_sample.progress import UNPAID, is_explained
-
-SERVICES_WITH_LETTERS = ("catalog", "inventory", "orders", "fulfilment", "logistics", "settlement", "analytics")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ async def inspect(door: Door) -> Findings:
     stock = await door.get("/v1/services/inventory/summary")
     letters = [
         f"{service} {letter['event_type']} {letter['key']}: {letter['reason']}"
-        for service in SERVICES_WITH_LETTERS
+        for service in SERVICES
         async for letter in door.pages(f"/v1/services/{service}/dead-letters")
     ]
     return Findings(orders, differences, int(stock["oversold"]), letters)

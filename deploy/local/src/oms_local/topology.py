@@ -60,7 +60,7 @@ def _shares(service: Service, count: int) -> bool:
 # orders want the processors.
 BACK_OFFICE = {"OMS_NICE": "10", "OMS_BATCH_WINDOW_MS": "1000", "OMS_BATCH_MAX_RECORDS": "5000"}
 
-SERVICES = (
+_BEHIND_THE_GATEWAY = (
     Service("catalog", 8081, consumes=False),
     Service("inventory", 8082),
     Service("orders", 8083),
@@ -68,12 +68,15 @@ SERVICES = (
     Service("logistics", 8085),
     Service("settlement", 8086, settings=BACK_OFFICE),
     Service("analytics", 8087, settings=BACK_OFFICE),
+)
+SERVICES = (
+    *_BEHIND_THE_GATEWAY,
     Service(
         GATEWAY,
         8080,
         has_database=False,
         consumes=False,
-        needs=("catalog", "inventory", "orders", "fulfilment", "logistics", "settlement", "analytics"),
+        needs=tuple(service.name for service in _BEHIND_THE_GATEWAY),
     ),
     Service(CONSOLE, 8088, has_database=False, consumes=False, needs=(GATEWAY,)),
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from oms_events.runtime.settings import Settings
+from oms_gateway.routes import SERVICES
 
 
 class GatewaySettings(Settings):
@@ -29,12 +30,4 @@ class GatewaySettings(Settings):
 
     def service_urls(self) -> dict[str, str]:
         """Base URL of each service behind the gateway."""
-        return {
-            "catalog": self.catalog_url,
-            "inventory": self.inventory_url,
-            "orders": self.orders_url,
-            "fulfilment": self.fulfilment_url,
-            "logistics": self.logistics_url,
-            "settlement": self.settlement_url,
-            "analytics": self.analytics_url,
-        }
+        return {service: getattr(self, f"{service}_url") for service in SERVICES}

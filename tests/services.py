@@ -1,21 +1,19 @@
-"""Every service of the house, as the contract tests look at them."""
+"""Every service of the house, as tests of the whole look at them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
-from oms_analytics.service import service as analytics
-from oms_catalog.service import service as catalog
 from oms_events.registry import Event
-from oms_fulfilment.service import service as fulfilment
+from oms_events.runtime.service import Service
 from oms_gateway.doors import EVENTS
-from oms_inventory.service import service as inventory
-from oms_logistics.service import service as logistics
-from oms_orders.service import service as orders
-from oms_settlement.service import service as settlement
+from oms_local import topology
 
-ROOT = Path(__file__).parents[2]
-SERVICES = (catalog, inventory, orders, fulfilment, logistics, settlement, analytics)
+ROOT = Path(__file__).parents[1]
+SERVICES: Sequence[Service] = tuple(
+    import_module(f"oms_{service.name}.service").service for service in topology.SERVICES if service.has_database
+)
 """Those with a database and a runtime: all but gateway and console."""
 
 
