@@ -73,6 +73,7 @@ format: install ## format the code
 
 lint: install
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	@{ grep -rlE '^#!.*bash$$' .ci deploy; find services -name '*.sh'; } | xargs $(BIN)/shellcheck --shell=bash
 
 types: install
 	@$(BIN)/mypy $(SOURCES)
