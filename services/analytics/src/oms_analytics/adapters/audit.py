@@ -30,7 +30,7 @@ _ORDERS_OF_DAY = text(
 )
 _STORED = text(
     """
-    select cast(order_id as text) as order_id, channel, shop, placed_at, shares,
+    select cast(order_id as text) as order_id, channel, shop, placed_at, cast(shares as text) as shares,
            estimated_minor, accrued_minor, settled_minor, expected_sum_minor, answered_sum_minor
       from order_profits where order_id = any(cast(:order_ids as uuid[])) order by order_id
     """

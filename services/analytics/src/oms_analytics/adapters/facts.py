@@ -1,11 +1,11 @@
 """Facts in the database, and the queue of orders of which some are new."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from pydantic_core import from_json, to_json
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -56,7 +56,8 @@ _TAKE = text(
 )
 _OF = text(
     """
-    select cast(order_id as text) as order_id, cast(event_id as text) as event_id, kind, occurred_at, document
+    select cast(order_id as text) as order_id, cast(event_id as text) as event_id, kind, occurred_at,
+           cast(document as text) as document
       from facts where order_id = any(cast(:order_ids as uuid[]))
     """
 )
@@ -121,7 +122,7 @@ async def keep(connection: AsyncConnection, rows: Sequence[Row], holds: Sequence
             "event_ids": [row.event_id for row in rows],
             "kinds": [row.kind for row in rows],
             "times": [row.occurred_at for row in rows],
-            "documents": [json.dumps(row.document, separators=(",", ":")) for row in rows],
+            "documents": [to_json(row.document).decode() for row in rows],
         }
         await writing.execute(_KEEP, facts)
         await writing.execute(_ENQUEUE, {"slices": _slices({row.order_id for row in rows})})
@@ -156,7 +157,9 @@ async def facts_of(connection: AsyncConnection, order_ids: Collection[str]) -> M
     """All that was said of these orders."""
     found: dict[str, list[Fact]] = {}
     for row in await connection.execute(_OF, {"order_ids": list(order_ids)}):
-        found.setdefault(row.order_id, []).append(Fact(row.event_id, row.kind, row.occurred_at, row.document))
+        found.setdefault(row.order_id, []).append(
+            Fact(row.event_id, row.kind, row.occurred_at, from_json(row.document))
+        )
     return found
 
 

@@ -1,9 +1,9 @@
 """Orders worked out, and the roll-ups that they add up to."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pydantic_core import to_json
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,7 +25,7 @@ _TYPES = {"day": "date", "hour": "timestamptz"}
 
 _SHARES = text(
     """
-    select cast(order_id as text) as order_id, channel, shop, placed_at, shares
+    select cast(order_id as text) as order_id, channel, shop, placed_at, cast(shares as text) as shares
       from order_profits where order_id = any(cast(:order_ids as uuid[]))
     """
 )
@@ -113,7 +113,7 @@ def _columns(orders: Mapping[str, OrderProfit]) -> dict[str, list[Any]]:
         "currencies": [order.currency for order in worked_out],
         "placed": [order.placed_at for order in worked_out],
         # An array of arrays would have to be rectangular.
-        "skus": [json.dumps(order.skus) for order in worked_out],
+        "skus": [to_json(order.skus).decode() for order in worked_out],
         "estimated": [order.profits["estimated"] for order in worked_out],
         "accrued": [order.profits["accrued"] for order in worked_out],
         "settled": [order.profits["settled"] for order in worked_out],

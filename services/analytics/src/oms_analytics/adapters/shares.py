@@ -1,9 +1,9 @@
 """An order's shares as a document. Channel, shop and time are the order's own and stand beside it."""
 
-import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from oms_analytics.domain.shares import Shares, ShopDay, ShopHour, SkuDay
 
@@ -17,21 +17,21 @@ def to_document(shares: Shares) -> str:
     for shop_key, numbers in sorted(shares.shop_days.items()):
         shops.setdefault(shop_key.version, {})[shop_key.currency] = numbers
     hours = {hour_key.currency: numbers for hour_key, numbers in sorted(shares.shop_hours.items())}
-    return json.dumps({"skus": skus, "shops": shops, "hours": hours}, separators=(",", ":"))
+    return to_json({"skus": skus, "shops": shops, "hours": hours}).decode()
 
 
-def from_document(document: Mapping[str, Any], channel: str, shop: str, placed_at: datetime) -> Shares:
+def from_document(document: str, channel: str, shop: str, placed_at: datetime) -> Shares:
     """The shares of an order of this shop and time."""
     placed_at = placed_at.astimezone(UTC)
     day, hour = placed_at.date(), placed_at.replace(minute=0, second=0, microsecond=0)
-    shares = Shares.none()
-    for version, currencies in document["skus"].items():
+    shares, said = Shares.none(), from_json(document)
+    for version, currencies in said["skus"].items():
         for currency, skus in currencies.items():
             for sku, numbers in skus.items():
                 shares.sku_days[SkuDay(version, day, currency, channel, shop, sku)] = tuple(numbers)
-    for version, currencies in document["shops"].items():
+    for version, currencies in said["shops"].items():
         for currency, numbers in currencies.items():
             shares.shop_days[ShopDay(version, day, currency, channel, shop)] = tuple(numbers)
-    for currency, numbers in document["hours"].items():
+    for currency, numbers in said["hours"].items():
         shares.shop_hours[ShopHour(hour, currency, channel, shop)] = tuple(numbers)
     return shares
