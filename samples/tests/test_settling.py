@@ -21,7 +21,7 @@ from oms_events.signing import SignedAuth
 from oms_events.testing.fixtures import ScenarioOf
 from oms_events.testing.scenario import Scenario
 from oms_gateway import keys
-from oms_gateway.app import build_app
+from oms_gateway.entrypoints.app import build_app
 from oms_gateway.gateway import Gateway
 from oms_gateway.keys import Role
 from oms_gateway.settings import GatewaySettings

@@ -14,8 +14,8 @@ from tests.system.players import LEEDS, LONDON, Outside, cancellation, counted, 
 from tests.system.system import System
 
 from oms_console import users
-from oms_console.app import build_app as build_pages
 from oms_console.console import Console
+from oms_console.entrypoints.app import build_app as build_pages
 from oms_console.roles import Role
 from oms_console.settings import ConsoleSettings
 from oms_events.codec import Record
@@ -26,7 +26,7 @@ from oms_events.runtime.tracing import OFF
 from oms_events.testing.memory_broker import CALM, MemoryBroker
 from oms_events.testing.scenario import START
 from oms_gateway import keys
-from oms_gateway.app import build_app as build_gateway
+from oms_gateway.entrypoints.app import build_app as build_gateway
 from oms_gateway.gateway import Gateway
 from oms_gateway.settings import GatewaySettings
 from oms_local.ports import Ports

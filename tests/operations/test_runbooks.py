@@ -16,7 +16,7 @@ from tests.services import SERVICES
 from oms_events.runtime import cli, relay
 from oms_events.runtime.service import Service
 from oms_events.schema import cli as schema_cli
-from oms_gateway import cli as gateway_cli
+from oms_gateway.entrypoints import cli as gateway_cli
 from oms_local import cli as local_cli
 
 from .conftest import MONITORING, ROOT

@@ -21,8 +21,8 @@ from oms_events.runtime.tracing import Tracing, order_trace_id
 from oms_events.signing import SignedAuth
 from oms_events.testing.collector import Collector, Span, collecting, orphans, roots
 from oms_gateway import keys
-from oms_gateway.app import build_app
 from oms_gateway.doors import DOORS
+from oms_gateway.entrypoints.app import build_app
 from oms_gateway.gateway import Gateway
 from oms_gateway.keys import Role
 from oms_gateway.settings import GatewaySettings

@@ -14,8 +14,8 @@ import httpx
 from pydantic import SecretStr
 
 from oms_console import users
-from oms_console.app import build_app
 from oms_console.console import Console
+from oms_console.entrypoints.app import build_app
 from oms_console.roles import Role
 from oms_console.sessions import Session
 from oms_console.settings import ConsoleSettings

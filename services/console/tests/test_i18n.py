@@ -6,7 +6,7 @@ from string import Formatter
 
 import pytest
 
-from oms_console.app import PAGES
+from oms_console.entrypoints.app import PAGES
 from oms_console.i18n import LANGUAGES, Tongue, catalog, preferred
 from oms_console.pages import order, orders, overview, profit, settlement
 from oms_console.templates import NAVIGATION

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from oms_console import passwords, users
-from oms_console.cli import main
+from oms_console.entrypoints.cli import main
 from oms_console.roles import Role, role_for
 
 PASSWORD = "correct horse battery"

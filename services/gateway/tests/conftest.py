@@ -17,7 +17,7 @@ from oms_events.runtime import private_file
 from oms_events.signing import SignedAuth
 from oms_events.testing.scenario import CollectingSink
 from oms_gateway import keys
-from oms_gateway.app import build_app
+from oms_gateway.entrypoints.app import build_app
 from oms_gateway.gateway import Gateway
 from oms_gateway.keys import Role
 from oms_gateway.settings import GatewaySettings

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from oms_events.signing import sign
-from oms_gateway import cli
+from oms_gateway.entrypoints import cli
 
 ROOT = "r" * 32
 

@@ -17,7 +17,7 @@ from oms_events.codec import decode
 from oms_events.contracts.intake import StatementReceived
 from oms_events.values import statement_id
 from oms_gateway import statements
-from oms_gateway.app import build_app
+from oms_gateway.entrypoints.app import build_app
 from oms_gateway.keys import Role
 
 from .conftest import House

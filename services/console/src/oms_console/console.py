@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import httpx
-import structlog
 
 from oms_console.gateway import Apis, build_client
 from oms_console.pages.overview import Snapshot
@@ -14,9 +13,6 @@ from oms_console.settings import ConsoleSettings
 from oms_console.templates import Templates
 from oms_console.throttle import Throttle
 from oms_console.users import UserBook
-from oms_events.runtime.lifecycle import HttpServer, stop_signal
-
-log = structlog.get_logger()
 
 _GUESSES_AT_ONCE = 2
 
@@ -62,18 +58,3 @@ class Console:
             yield self
         finally:
             await self.apis.close()
-
-
-async def serve(settings: ConsoleSettings) -> None:
-    """Run until SIGTERM or SIGINT: then not ready, and requests in flight are finished."""
-    from oms_console.app import build_app  # noqa: PLC0415 - the app needs the class above
-
-    stop = stop_signal()
-    console = Console(settings)
-    server = HttpServer(build_app(console), settings)
-    async with console.running(), server.running():
-        log.info("serving", port=settings.http_port)
-        await stop.wait()
-        console.leave()
-        await server.linger()
-    log.info("stopped")

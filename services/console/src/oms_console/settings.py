@@ -28,6 +28,10 @@ class ApiKey(BaseModel):
     secret: SecretStr
 
 
+class KeyMissing(Exception):
+    """The file of keys has none for a role."""
+
+
 class ConsoleSettings(Settings):
     """Where the gateway is and by which keys, who may sign in, and how long. Times are in seconds."""
 
@@ -53,6 +57,8 @@ class ConsoleSettings(Settings):
     """How long a page waits for the gateway."""
 
     def api_keys(self) -> dict[Role, ApiKey]:
-        """The gateway's keys by role. Raises KeyError for a role without one."""
+        """The gateway's keys by role. Raises KeyMissing."""
         stored = TypeAdapter(dict[str, ApiKey]).validate_python(json.loads(self.console_keys_file.read_text("utf-8")))
+        if missing := [role for role in Role if role not in stored]:
+            raise KeyMissing(f"{self.console_keys_file} has no key for {', '.join(missing)}")
         return {role: stored[role] for role in Role}

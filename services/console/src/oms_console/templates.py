@@ -1,16 +1,17 @@
-"""Templates: everything put into a page is escaped, and a name that nobody gave is an error."""
+"""Templates, and what all of them may use."""
 
 import hashlib
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from oms_console.gateway import Gap
 from oms_console.i18n import LANGUAGES
 from oms_console.roles import Role
 from oms_console.visit import THEMES, TOKEN_FIELD, Visit
+from oms_events.templates import environment
 
 NAVIGATION = (
     ("/", "overview"),
@@ -46,17 +47,10 @@ def static_address(name: str) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def _templates() -> Environment:
     """The templates, all compiled before the first person waits for one."""
-    environment = Environment(
-        loader=PackageLoader("oms_console"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    environment.globals.update(
+    templates = environment("oms_console")
+    templates.globals.update(
         static=static_address,
         NAVIGATION=NAVIGATION,
         ZONES=ZONES,
@@ -65,22 +59,22 @@ def _environment() -> Environment:
         THEMES=THEMES,
         TOKEN_FIELD=TOKEN_FIELD,
     )
-    environment.tests["gap"] = lambda value: isinstance(value, Gap)
-    for name in environment.list_templates():
-        environment.get_template(name)
-    return environment
+    templates.tests["gap"] = lambda value: isinstance(value, Gap)
+    for name in templates.list_templates():
+        templates.get_template(name)
+    return templates
 
 
 class Templates:
     """Fills templates for a visit."""
 
     def __init__(self) -> None:
-        self._environment = _environment()
+        self._templates = _templates()
 
     def render(self, template: str, *, visit: Visit, **context: Any) -> str:  # noqa: ANN401 - for the template
         """The page as text."""
         tongue = visit.tongue
-        return self._environment.get_template(template).render(
+        return self._templates.get_template(template).render(
             visit=visit,
             t=tongue.say,
             word=tongue.word,

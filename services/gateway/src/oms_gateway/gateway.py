@@ -11,7 +11,6 @@ import structlog
 
 from oms_events.runtime.files import FileStore
 from oms_events.runtime.kafka import KafkaSink, require_topics
-from oms_events.runtime.lifecycle import HttpServer, stop_signal
 from oms_events.runtime.ports import RecordSink
 from oms_events.runtime.tracing import Tracing
 from oms_gateway.admission import Admission
@@ -70,7 +69,7 @@ class Gateway:
         self._leaving = False
         self._broker_problem: str | None = "the broker was not reached yet"
 
-    def unready_reason(self) -> str | None:
+    async def unready_reason(self) -> str | None:
         """Why the process cannot serve now, or None."""
         return "stopping" if self._leaving else self._broker_problem
 
@@ -123,18 +122,3 @@ class Gateway:
             log.warning("broker not ready", error=type(error).__name__, reason=str(error))
             return f"broker: {type(error).__name__}"
         return None
-
-
-async def serve(settings: GatewaySettings) -> None:
-    """Run until SIGTERM or SIGINT: then not ready, requests in flight finished, appends flushed."""
-    from oms_gateway.app import build_app  # noqa: PLC0415 - the app needs the class above
-
-    stop = stop_signal()
-    gateway = Gateway(settings)
-    server = HttpServer(build_app(gateway), settings)
-    async with gateway.running(), server.running():
-        log.info("serving", port=settings.http_port)
-        await stop.wait()
-        gateway.leave()
-        await server.linger()
-    log.info("stopped")

@@ -6,13 +6,16 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
+
+from oms_events.templates import environment
 
 _TEMPLATES = files("oms_gateway.pages").joinpath("templates")
 _STYLE = _TEMPLATES.joinpath("page.css").read_text("utf-8")
@@ -48,20 +51,12 @@ def inline(text: str) -> Markup:
     )
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("oms_gateway.pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"prose": prose, "inline": inline}
-    environment.globals |= {"style": Markup(_STYLE), "script": Markup(_SCRIPT)}  # noqa: S704 - files of this package
-    return environment
-
-
-_ENVIRONMENT = _environment()
+@cache
+def _templates() -> Environment:
+    templates = environment("oms_gateway.pages")
+    templates.filters |= {"prose": prose, "inline": inline}
+    templates.globals |= {"style": Markup(_STYLE), "script": Markup(_SCRIPT)}  # noqa: S704 - files of this package
+    return templates
 
 
 @dataclass(frozen=True)
@@ -84,5 +79,5 @@ class Page:
 
 def render(template: str, context: Mapping[str, Any]) -> Page:
     """A page of a template."""
-    content = _ENVIRONMENT.get_template(template).render(context).encode()
+    content = _templates().get_template(template).render(context).encode()
     return Page(content, gzip.compress(content, mtime=0), f'"{hashlib.sha256(content).hexdigest()[:32]}"')

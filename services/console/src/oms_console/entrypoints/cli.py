@@ -8,32 +8,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import uvloop
-from pydantic import ValidationError
+from starlette.applications import Starlette
 
 from oms_console import passwords, users
-from oms_console.console import serve
+from oms_console.console import Console
+from oms_console.entrypoints.app import build_app
 from oms_console.roles import Role
-from oms_console.settings import ConsoleSettings
-from oms_events.runtime import logs
+from oms_console.settings import ConsoleSettings, KeyMissing
+from oms_events.runtime import edge
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The console script `oms-console`. Exit code 2: asked for something impossible."""
-    arguments = _parser().parse_args(argv)
-    try:
-        arguments.run(arguments)
-    except (users.NameTaken, users.UserUnknown, passwords.Unfit, OSError) as error:
-        sys.exit(_complain(str(error)))
-    except KeyError as error:
-        sys.exit(_complain(f"the file of keys has none for {error.args[0]}"))
-    except ValidationError as error:
-        sys.exit(_complain("; ".join(f"{'.'.join(map(str, e['loc'])) or 'user'}: {e['msg']}" for e in error.errors())))
-
-
-def _complain(message: str) -> int:
-    print(f"oms-console: {message}", file=sys.stderr)
-    return 2
+    edge.run_command(_parser(), argv, refusals=(users.NameTaken, users.UserUnknown, passwords.Unfit, KeyMissing))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,8 +46,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(_: argparse.Namespace) -> None:
     settings = ConsoleSettings()
-    logs.configure("console", level=settings.log_level, log_format=settings.log_format)
-    uvloop.run(serve(settings))
+
+    def build() -> tuple[Console, Starlette]:
+        console = Console(settings)
+        return console, build_app(console)
+
+    edge.serve("console", settings, build)
 
 
 def _add(arguments: argparse.Namespace) -> None:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from oms_console import i18n
@@ -21,6 +20,7 @@ from oms_console.pages import dead_letters, holds, order, orders, overview, prof
 from oms_console.roles import Role
 from oms_console.sessions import Session
 from oms_console.visit import FRAGMENT, Forged, NotAllowed, NotSignedIn, Taste, Visit
+from oms_events.runtime.edge import Endpoint, health
 
 log = structlog.get_logger()
 
@@ -87,7 +87,7 @@ def build_app(console: Console) -> Starlette:
     )
 
 
-def _endpoint(console: Console, page: Page) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(console: Console, page: Page) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         request.scope["page"] = page.path
         visit = begin(console, request)
@@ -163,17 +163,7 @@ _ON_ERROR: Mapping[type[Exception], Callable[[Visit, Exception], Response]] = {
 """What a page answers with; the first kind that fits."""
 
 
-def _open_to_all(console: Console) -> dict[str, Callable[[Request], Awaitable[Response]]]:
-    async def live(_: Request) -> Response:
-        return JSONResponse({"live": True})
-
-    async def ready(_: Request) -> Response:
-        reason = await console.unready_reason()
-        return JSONResponse({"ready": reason is None, "reason": reason}, 200 if reason is None else 503)
-
-    async def metrics(_: Request) -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
+def _open_to_all(console: Console) -> dict[str, Endpoint]:
     assets = {asset.name: asset.read_bytes() for asset in files("oms_console").joinpath("static").iterdir()}
 
     async def static(request: Request) -> Response:
@@ -183,4 +173,4 @@ def _open_to_all(console: Console) -> dict[str, Callable[[Request], Awaitable[Re
         kept = {"cache-control": "public, max-age=31536000, immutable"}
         return Response(assets[name], media_type=_MEDIA_TYPES[name.rpartition(".")[2]], headers=kept)
 
-    return {"/livez": live, "/readyz": ready, "/metrics": metrics, "/static/{name}": static}
+    return {**health(console), "/static/{name}": static}

@@ -1,15 +1,13 @@
 """The gateway's HTTP application: doors, proxy, one OpenAPI document, health."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.routing import Route
 
 from oms_events.runtime import problems
+from oms_events.runtime.edge import Endpoint, health
 from oms_events.runtime.observed import ROUTE, Observed
 from oms_events.runtime.problems import Problem
 from oms_gateway import statements
@@ -20,8 +18,6 @@ from oms_gateway.metrics import REFUSED
 from oms_gateway.pages.events_page import document_text, events_page
 
 _ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def build_app(gateway: Gateway) -> FastAPI:
@@ -62,16 +58,6 @@ def _counting(door: str, endpoint: Endpoint) -> Endpoint:
 
 
 def _open_to_all(gateway: Gateway) -> dict[str, Endpoint]:
-    async def live(_: Request) -> Response:
-        return JSONResponse({"live": True})
-
-    async def ready(_: Request) -> Response:
-        reason = gateway.unready_reason()
-        return JSONResponse({"ready": reason is None, "reason": reason}, 200 if reason is None else 503)
-
-    async def metrics(_: Request) -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
     async def openapi(_: Request) -> Response:
         return Response(await gateway.api_document.read(), media_type=JSON)
 
@@ -85,9 +71,7 @@ def _open_to_all(gateway: Gateway) -> dict[str, Endpoint]:
         return (await asyncio.to_thread(events_page)).answer(request)
 
     return {
-        "/livez": live,
-        "/readyz": ready,
-        "/metrics": metrics,
+        **health(gateway),
         "/openapi.json": openapi,
         "/docs": docs,
         "/asyncapi.json": asyncapi,

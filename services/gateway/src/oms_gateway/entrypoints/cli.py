@@ -4,20 +4,19 @@ import argparse
 import json
 import os
 import shlex
-import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
-import uvloop
-from pydantic import ValidationError
+from fastapi import FastAPI
 
-from oms_events.runtime import logs
+from oms_events.runtime import edge
 from oms_events.signing import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from oms_gateway import keys
-from oms_gateway.gateway import serve
+from oms_gateway.entrypoints.app import build_app
+from oms_gateway.gateway import Gateway
 from oms_gateway.settings import GatewaySettings
 
 _ROOT_KEY = "OMS_GATEWAY_ROOT_KEY"
@@ -30,18 +29,7 @@ class Misused(Exception):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The console script `oms-gateway`. Exit code 2: asked for something impossible."""
-    arguments = _parser().parse_args(argv)
-    try:
-        arguments.run(arguments)
-    except (Misused, keys.NameTaken, keys.KeyUnknown, FileNotFoundError) as error:
-        sys.exit(_complain(str(error)))
-    except ValidationError as error:
-        sys.exit(_complain("; ".join(f"{'.'.join(map(str, e['loc'])) or 'key'}: {e['msg']}" for e in error.errors())))
-
-
-def _complain(message: str) -> int:
-    print(f"oms-gateway: {message}", file=sys.stderr)
-    return 2
+    edge.run_command(_parser(), argv, refusals=(Misused, keys.NameTaken, keys.KeyUnknown))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,8 +78,12 @@ def _add_sign(sign_: argparse.ArgumentParser) -> None:
 
 def _serve(_: argparse.Namespace) -> None:
     settings = GatewaySettings()
-    logs.configure("gateway", level=settings.log_level, log_format=settings.log_format)
-    uvloop.run(serve(settings))
+
+    def build() -> tuple[Gateway, FastAPI]:
+        gateway = Gateway(settings)
+        return gateway, build_app(gateway)
+
+    edge.serve("gateway", settings, build)
 
 
 def _issue(arguments: argparse.Namespace) -> None:
