@@ -93,6 +93,7 @@ def events_page() -> Page:
         {
             "about": said["info"]["description"],
             "services": services,
+            "index": [(service, [event for topic in owned for event in topic.events]) for service, owned in services],
             "attributes": [
                 Attribute(name, rules["description"], name in attributes["required"])
                 for name, rules in attributes["properties"].items()
