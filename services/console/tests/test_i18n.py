@@ -6,10 +6,7 @@ from string import Formatter
 
 import pytest
 
-from oms_console.entrypoints.app import PAGES
 from oms_console.i18n import LANGUAGES, Tongue, catalog, preferred
-from oms_console.pages import order, orders, overview, profit, settlement
-from oms_console.templates import NAVIGATION
 
 EN, ZH = Tongue("en", "UTC"), Tongue("zh", "Asia/Shanghai")
 PLURAL = ".one"
@@ -40,37 +37,6 @@ def test_every_text_that_a_template_asks_for_is_there() -> None:
     asked = {key for text in texts() for key in re.findall(r'\bt\("([^"]+)"[,)]', text)}
     assert len(asked) > 150
     assert asked - catalog("en").keys() == set()
-
-
-def test_every_text_that_is_put_together_is_there() -> None:
-    asked = {f"nav.{key}" for _, key in NAVIGATION}
-    asked |= {f"state.{state}" for state in orders.STATES} | {f"state.{state}" for state, _ in overview.STAGES}
-    asked |= {f"hold.{code}" for code in orders.HOLD_CODES}
-    asked |= {f"component.{name}" for name in (*profit.COMPONENTS, "profit_minor")}
-    asked |= {f"version.{version}{about}" for version in profit.VERSIONS for about in ("", ".about")}
-    asked |= {f"by.{by}" for by in profit.BY} | {f"sort.{sort}" for sort in profit.SORTS}
-    asked |= {f"block.{block}" for block in order.BLOCKS}
-    asked |= {f"difference.{state}" for state in settlement.STATES} | {f"format.{name}" for name in settlement.FORMATS}
-    asked |= {f"error.{status}.{part}" for status in (403, 404, 422, 500, 502, 503) for part in ("title", "text")}
-    assert asked - catalog("en").keys() == set()
-
-
-def test_no_text_is_there_for_nothing() -> None:
-    """A key is named as a whole, or the part before its last word is: `word("hold", code)`, `"tile." ~ key`."""
-    folders = [files("oms_console"), files("oms_console").joinpath("pages")]
-    sources = [path.read_text("utf-8") for folder in folders for path in folder.iterdir() if path.name.endswith(".py")]
-    everything = "\n".join([*texts(), *sources])
-
-    def asked_for(key: str) -> bool:
-        kind = key.removesuffix(PLURAL).removesuffix(".about").rpartition(".")[0]
-        known = (f'"{key.removesuffix(PLURAL)}"', f'"{kind}"', f'"{kind}." ~', f'"{kind}.{{', f'("{kind}.')
-        return any(name in everything for name in known) or (kind.startswith(("ledger", "error")))
-
-    assert {key for key in catalog("en") if not asked_for(key)} == set()
-
-
-def test_every_page_has_a_path_of_its_own() -> None:
-    assert len({(page.method, page.path) for page in PAGES}) == len(PAGES)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """A SKU's stock through its four layers, on one scale: what lies at the nodes, what of it is free, what the pool
 promises, what each shop may sell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,26 +55,29 @@ class Layers:
     """Promised beyond what there is: it has no place in the picture, and must be said."""
 
 
-def layers(stock: Mapping[str, Any]) -> Layers:
+def layers(stock: Mapping[str, Any], written: Callable[[int], str] = str) -> Layers:
     """The picture of one SKU."""
     nodes: Sequence[Mapping[str, Any]] = [node for node in stock["nodes"] if node["on_hand"] > 0]
     whole = max(1, sum(node["on_hand"] for node in nodes))
-    physical = segments([(n["node"], n["on_hand"], str(n["on_hand"]), "node") for n in nodes], whole=whole)
+    physical = segments([(n["node"], n["on_hand"], written(n["on_hand"]), "node") for n in nodes], whole=whole)
     allocated = sum(min(node["allocated"], node["on_hand"]) for node in nodes)
     contribution = min(stock["pool_base"], whole - allocated)
     kept = max(0, whole - allocated - contribution) if nodes else 0
     logical = segments(
         [
-            ("free", contribution, str(contribution), "free"),
-            ("kept", kept, str(kept), "kept"),
-            ("allocated", allocated, str(allocated), "allocated"),
+            ("free", contribution, written(contribution), "free"),
+            ("kept", kept, written(kept), "kept"),
+            ("allocated", allocated, written(allocated), "allocated"),
         ],
         whole=whole,
     )
     reserved = min(stock["reserved"], contribution)
     available = contribution - reserved
     pool = segments(
-        [("available", available, str(available), "available"), ("reserved", reserved, str(reserved), "reserved")],
+        [
+            ("available", available, written(available), "available"),
+            ("reserved", reserved, written(reserved), "reserved"),
+        ],
         whole=whole,
     )
     return Layers(

@@ -5,12 +5,12 @@ import json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from oms_console.codes import SERVICES
 from oms_console.gateway import Refused, or_gap, together
 from oms_console.roles import Role
 from oms_console.sessions import Notice
 from oms_console.visit import Visit, text_of
 
-SERVICES = ("catalog", "inventory", "orders", "fulfilment", "logistics", "settlement", "analytics")
 PER_SERVICE = 100
 
 

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from starlette.responses import Response
 
+from oms_console.codes import HOLD_CODES, HOLD_STATES
 from oms_console.gateway import Api, GatewayError, or_gap, segment, together
-from oms_console.pages.orders import HOLD_CODES
 from oms_console.roles import Role
 from oms_console.sessions import Notice
 from oms_console.visit import Visit, local_path, text_of, texts_of
 
 PER_PAGE = 100
-STATES = ("OPEN", "RESOLVED", "REJECTED", "EXPIRED")
 _AT_ONCE = 8
 
 
@@ -35,7 +34,7 @@ async def show(visit: Visit) -> Response:
         asked=asked,
         counts=[(code, counts[code]) for code in HOLD_CODES if counts[code] or code == asked["code"]],
         following=page["next_cursor"] and visit.address("/holds", **asked, cursor=page["next_cursor"]),
-        states=STATES,
+        states=HOLD_STATES,
         answerable=asked["state"] == "OPEN" and visit.may(Role.OPERATOR),
     )
 

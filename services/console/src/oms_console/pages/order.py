@@ -8,14 +8,16 @@ from uuid import uuid4
 
 from starlette.responses import Response
 
+from oms_console.codes import PROFIT_VERSIONS
 from oms_console.drawing.journey import journey
 from oms_console.gateway import Gap, Refused, or_gap, together
-from oms_console.pages.profit import COMPONENTS, VERSIONS
+from oms_console.pages.profit import COMPONENTS
 from oms_console.roles import Role
 from oms_console.sessions import Notice
 from oms_console.visit import Visit, text_of
 
 BLOCKS = ("release", "ship")
+"""What a person may keep from happening to an order that is in the house already."""
 _TIMELINE_SHOWN = 500
 
 
@@ -130,13 +132,13 @@ def profit_table(profit: Any) -> Any:  # noqa: ANN401 - an answer, or a gap
         return profit
     versions = {one["version"]: one for one in profit["versions"] if one["currency"] == profit["currency"]}
     rows = [
-        (name, [versions[version][name] if version in versions else None for version in VERSIONS])
+        (name, [versions[version][name] if version in versions else None for version in PROFIT_VERSIONS])
         for name in (*COMPONENTS, "profit_minor")
     ]
     return {
         "currency": profit["currency"],
         "rows": [(name, sums) for name, sums in rows if any(sums) or name == "profit_minor"],
-        "versions": VERSIONS,
+        "versions": PROFIT_VERSIONS,
     }
 
 

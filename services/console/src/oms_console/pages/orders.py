@@ -5,29 +5,10 @@ from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 
+from oms_console.codes import HOLD_CODES, ORDER_STATES
 from oms_console.visit import Visit
 
 PER_PAGE = 50
-STATES = (
-    "on_hold",
-    "awaiting_payment",
-    "awaiting_stock",
-    "released",
-    "in_fulfilment",
-    "shipped",
-    "completed",
-    "cancelled",
-)
-HOLD_CODES = (
-    "LISTING_UNMAPPED",
-    "AMOUNT_MISMATCH",
-    "BUYER_NOTE",
-    "STOCK_SHORT",
-    "NO_ROUTE",
-    "NO_CARRIER",
-    "ORDER_CHANGED",
-    "CUSTOM",
-)
 FILTERS = ("state", "channel", "shop", "hold_code", "from", "to", "no")
 
 
@@ -55,7 +36,7 @@ async def show(visit: Visit) -> Response:
         orders=page["items"],
         asked=asked,
         following=following,
-        states=STATES,
+        states=ORDER_STATES,
         hold_codes=HOLD_CODES,
         filtered=any(asked.values()),
     )

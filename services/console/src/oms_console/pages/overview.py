@@ -5,11 +5,12 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.responses import Response
 
+from oms_console.codes import MOVING, ORDER_STATES
 from oms_console.drawing.charts import Bar, Columns, Segment, bars, columns, segments
 from oms_console.gateway import Api, Gap, or_gap, together
 from oms_console.i18n import Tongue
@@ -19,17 +20,8 @@ from oms_console.visit import Visit
 HOURS = 48
 SHOPS = 8
 _FRESH_S = 1.5
-STAGES = (
-    ("awaiting_payment", "wait"),
-    ("awaiting_stock", "wait2"),
-    ("on_hold", "hold"),
-    ("released", "go1"),
-    ("in_fulfilment", "go2"),
-    ("shipped", "go3"),
-    ("completed", "done"),
-    ("cancelled", "off"),
-)
-"""States of an order in the order of its life, each with the tone it is drawn in."""
+_TONES = ("wait", "wait2", "hold", "go1", "go2", "go3", "done", "off")
+"""In which the states of an order are drawn."""
 
 Answers = Mapping[str, Any]
 
@@ -45,21 +37,29 @@ class Tile:
     tone: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Answers, and when they were asked for."""
+
+    at: datetime
+    answers: Answers
+
+
 class Snapshot:
     """The answers behind the figures, the same for all who look within a moment: many screens cost as much as one."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
-        self._taken_at = float("-inf")
-        self._answers: Answers = {}
+        self._asked_at = float("-inf")
+        self._taken = Taken(datetime.min.replace(tzinfo=UTC), {})
 
-    async def of(self, api: Api) -> Answers:
+    async def of(self, api: Api) -> Taken:
         """What holds now."""
         async with self._lock:
-            if time.monotonic() - self._taken_at > _FRESH_S:
-                self._answers = await _ask(api)
-                self._taken_at = time.monotonic()
-        return self._answers
+            if time.monotonic() - self._asked_at > _FRESH_S:
+                self._taken = Taken(datetime.now(UTC), await _ask(api))
+                self._asked_at = time.monotonic()
+        return self._taken
 
 
 async def _ask(api: Api) -> Answers:
@@ -85,7 +85,8 @@ async def figures(visit: Visit) -> Response:
 
 
 async def _context(visit: Visit) -> dict[str, Any]:
-    answers = await visit.console.snapshot.of(visit.api())
+    taken = await visit.console.snapshot.of(visit.api())
+    answers = taken.answers
     tongue = visit.tongue
     return {
         "tiles": _tiles(answers, tongue),
@@ -95,7 +96,7 @@ async def _context(visit: Visit) -> dict[str, Any]:
         "stages_of_parcels": _parcels(answers["parcels"], tongue),
         "shops": _shops(answers["profit"], tongue),
         "gaps": sorted({name for name, answer in answers.items() if isinstance(answer, Gap)}),
-        "at": datetime.now().astimezone(),
+        "at": taken.at,
     }
 
 
@@ -103,7 +104,7 @@ def _tiles(answers: Answers, tongue: Tongue) -> list[Tile]:
     tiles = []
     if orders := answers["orders"]:
         states = {row["state"]: row["orders"] for row in orders["states"]}
-        moving = sum(states.get(state, 0) for state in ("released", "in_fulfilment", "shipped"))
+        moving = sum(states.get(state, 0) for state in MOVING)
         tiles += [
             Tile("orders", tongue.number(orders["orders"]), "/orders"),
             Tile("moving", tongue.number(moving), "/orders?state=in_fulfilment"),
@@ -131,8 +132,12 @@ def _stages(orders: Any, tongue: Tongue) -> list[Segment]:  # noqa: ANN401 - an 
     if not orders:
         return []
     by_state = {row["state"]: row["orders"] for row in orders["states"]}
-    parts = [(state, by_state.get(state, 0), tongue.number(by_state.get(state, 0)), tone) for state, tone in STAGES]
-    return segments(parts)
+    return segments(
+        [
+            (state, by_state.get(state, 0), tongue.number(by_state.get(state, 0)), tone)
+            for state, tone in zip(ORDER_STATES, _TONES, strict=True)
+        ]
+    )
 
 
 def _holds(orders: Any, tongue: Tongue) -> list[Bar]:  # noqa: ANN401

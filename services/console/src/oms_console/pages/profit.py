@@ -7,13 +7,11 @@ from typing import Any
 
 from starlette.responses import Response
 
+from oms_console.codes import PROFIT_BY, PROFIT_SORTS, PROFIT_VERSIONS
 from oms_console.drawing.charts import Bar, bars
 from oms_console.i18n import Tongue
 from oms_console.visit import Visit
 
-BY = ("shop", "channel", "sku", "category", "day")
-VERSIONS = ("estimated", "accrued", "settled")
-SORTS = ("best", "worst")
 COMPONENTS = (
     "goods_minor",
     "shipping_minor",
@@ -46,9 +44,9 @@ class Fall:
 async def show(visit: Visit) -> Response:
     """A table of what is asked for, and how the sum of each currency came about."""
     asked = {
-        "by": _one_of(visit.query("by"), BY),
-        "version": _one_of(visit.query("version"), VERSIONS),
-        "sort": _one_of(visit.query("sort"), SORTS),
+        "by": _one_of(visit.query("by"), PROFIT_BY),
+        "version": _one_of(visit.query("version"), PROFIT_VERSIONS),
+        "sort": _one_of(visit.query("sort"), PROFIT_SORTS),
         "channel": visit.query("channel"),
         "shop": visit.query("shop"),
         "from": _day(visit.query("from")),
@@ -62,9 +60,9 @@ async def show(visit: Visit) -> Response:
         rows=[{**row, "name": name_of(row, visit.tongue), "sales": sales_of(row)} for row in found["rows"]],
         bars=_bars(found["rows"], visit.tongue),
         falls=[(total, waterfall(total, visit.tongue)) for total in found["sums"]],
-        by=BY,
-        versions=VERSIONS,
-        sorts=SORTS,
+        by=PROFIT_BY,
+        versions=PROFIT_VERSIONS,
+        sorts=PROFIT_SORTS,
     )
 
 

@@ -8,6 +8,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from oms_console.codes import DIFFERENCE_STATES, STATEMENT_FORMATS
 from oms_console.drawing.charts import Bar, Segment, bars, segments
 from oms_console.gateway import Forbidden, Query, Refused, or_gap, together
 from oms_console.i18n import Tongue
@@ -16,8 +17,6 @@ from oms_console.sessions import Notice
 from oms_console.visit import Visit, text_of
 
 PER_PAGE = 50
-STATES = ("open", "written_off", "resolved")
-FORMATS = ("canonical", "amazon_v2", "stripe_balance")
 _LINES_SHOWN = 100
 _STATEMENTS_SHOWN = 8
 
@@ -35,7 +34,7 @@ async def show(visit: Visit) -> Response:
         accounts=[_account(account, visit.tongue) for account in found["overview"]["accounts"]],
         statements=found["statements"],
         balance=found["balance"],
-        formats=FORMATS,
+        formats=STATEMENT_FORMATS,
         may_import=visit.may(Role.FINANCE),
     )
 
@@ -88,8 +87,10 @@ async def differences(visit: Visit) -> Response:
         "differences.html",
         rows=page["items"],
         asked=asked,
-        counts=found["summary"]["differences"] if found["summary"] else [],
-        states=STATES,
+        counts=[(row["reason"], row["differences"]) for row in found["summary"]["differences"]]
+        if found["summary"]
+        else [],
+        states=DIFFERENCE_STATES,
         following=page["next_cursor"] and visit.address("/settlement/differences", **asked, cursor=page["next_cursor"]),
     )
 
@@ -129,7 +130,7 @@ async def statements(visit: Visit) -> Response:
         statements=page["items"],
         following=page["next_cursor"]
         and visit.address("/settlement/statements", state=state, cursor=page["next_cursor"]),
-        formats=FORMATS,
+        formats=STATEMENT_FORMATS,
         may_import=visit.may(Role.FINANCE),
     )
 

@@ -48,7 +48,7 @@ async def show_sku(visit: Visit) -> Response:
         sku=sku,
         about=found["about"],
         stock=found["stock"],
-        layers=layers(found["stock"]),
+        layers=layers(found["stock"], visit.tongue.number),
         movements=movements and movements["items"],
         following=movements and movements["next_cursor"] and visit.address(here, cursor=movements["next_cursor"]),
     )
