@@ -4,7 +4,7 @@ from collections import Counter
 
 from tests.services import DECLARED
 
-from oms_console.pages import dead_letters
+from oms_console import codes
 from oms_events.registry import current_type, events
 from oms_gateway.routes import SERVICES as PROXIED
 from oms_local.topology import SERVICES
@@ -31,7 +31,7 @@ def test_every_consumed_event_is_produced_by_another_service() -> None:
 
 
 def test_gateway_and_console_know_every_service() -> None:
-    assert set(PROXIED) == set(dead_letters.SERVICES) == {service.name for service in SERVICES if service.has_database}
+    assert set(PROXIED) == set(codes.SERVICES) == {service.name for service in SERVICES if service.has_database}
 
 
 def test_the_launcher_gives_workers_to_those_who_consume() -> None:
