@@ -11,6 +11,7 @@ from tests.services import ROOT, SERVICES
 from oms_events.registry import topics
 from oms_events.runtime.service import Service
 from oms_events.runtime.tracing import OFF, Tracing
+from oms_events.testing.fixtures import MakeDatabase
 from oms_events.testing.memory_broker import ROUGH, Manners, MemoryBroker
 
 from .players import LEEDS, LONDON, Outside, counted
@@ -20,7 +21,9 @@ OutsideOf = Callable[..., Awaitable[Outside]]
 
 
 @pytest_asyncio.fixture
-async def outside_of(migrated_database: Callable[[Service, Path], str]) -> AsyncIterator[OutsideOf]:
+async def outside_of(
+    migrated_database: Callable[[Service, Path], str], make_database: MakeDatabase
+) -> AsyncIterator[OutsideOf]:
     """Starts a whole system and answers those outside it. The broker's seed is printed."""
     async with AsyncExitStack() as stack:
 
@@ -37,6 +40,8 @@ async def outside_of(migrated_database: Callable[[Service, Path], str]) -> Async
                 await asyncio.to_thread(migrated_database, service, ROOT / "services" / service.name / "migrations")
                 for service in SERVICES
             ]
+            for url in databases:
+                stack.push_async_callback(asyncio.to_thread, make_database.drop, url)
             system = System(broker, zip(SERVICES, databases, strict=True), tracing_of)
             return Outside(await stack.enter_async_context(system.running()))
 

@@ -67,6 +67,17 @@ async def test_databases_are_dropped_at_the_end(suite, platform):
     await connection.close()
 
 
+async def test_a_database_may_be_dropped_before_the_end(make_database, platform):
+    template = make_database("given up template")
+    copy = make_database("given up", template=template)
+    left = await asyncpg.connect(copy.replace("+asyncpg", ""))
+    make_database.drop(copy)
+    with pytest.raises(asyncpg.InvalidCatalogNameError):
+        await asyncpg.connect(copy.replace("+asyncpg", ""))
+    make_database.drop(template)
+    left.terminate()
+
+
 def test_nothing_is_started_for_tests_that_do_not_ask(suite):
     result = suite.runpytest_subprocess("-k", "neither", "--platform", "docker")
     result.assert_outcomes(passed=1)

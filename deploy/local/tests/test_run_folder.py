@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from oms_local import run_folder
 from oms_local.run_folder import AlreadyRunning, RunFolder, throw_away_folder
 
 
@@ -63,6 +64,7 @@ def test_removal_takes_what_was_placed_elsewhere(folder, tmp_path):
 
 def test_what_a_killed_test_run_left_is_removed_and_a_live_one_is_not(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(run_folder, "_IN_MEMORY", tmp_path / "none")
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     leftover = tmp_path / f"oms-test-{ended.pid}-abc"
@@ -74,6 +76,23 @@ def test_what_a_killed_test_run_left_is_removed_and_a_live_one_is_not(tmp_path, 
         assert alive.exists()
         assert folder.path.parent == tmp_path
     assert not folder.path.exists()
+
+
+def test_data_are_in_memory_where_there_is_room(tmp_path, monkeypatch):
+    (memory := tmp_path / "memory").mkdir()
+    (disk := tmp_path / "disk").mkdir()
+    monkeypatch.setattr(run_folder, "_IN_MEMORY", memory)
+    monkeypatch.setattr(tempfile, "tempdir", str(disk))
+    for room, place in ((1, memory), (1 << 60, disk)):
+        monkeypatch.setattr(run_folder, "_ROOM_BYTES", room)
+        with throw_away_folder(in_memory=True) as folder:
+            assert folder.path.parent == place
+        with throw_away_folder() as folder:
+            assert folder.path.parent == disk
+    memory.rmdir()  # empty, and not everywhere is there one
+    monkeypatch.setattr(run_folder, "_ROOM_BYTES", 1)
+    with throw_away_folder(in_memory=True) as folder:
+        assert folder.path.parent == disk
 
 
 def test_only_its_account_can_list_a_throw_away_folder():

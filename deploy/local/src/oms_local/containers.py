@@ -20,7 +20,7 @@ from oms_local import kafka, postgres, probes
 from oms_local.ports import LOCALHOST, Ports
 from oms_local.process import last_lines, together
 from oms_local.profile import Profile
-from oms_local.run_folder import RunFolder
+from oms_local.run_folder import RunFolder, room_in_memory
 from oms_local.servers import Platform, PostgresServer, Way
 from oms_local.supervisor import READY_TIMEOUT_S, Report, StartFailed
 
@@ -74,11 +74,14 @@ class _Server:
     ready: probes.Probe
     environment: dict[str, str]
     command: list[str] | None = None
+    owner: int = 0
+    """Of the folder of data, as the image's first process finds it."""
 
 
 @contextlib.asynccontextmanager
 async def container_platform(profile: Profile, run_folder: RunFolder, report: Report) -> AsyncIterator[Platform]:
-    """Both servers as containers, removed at the end. Under RUN their data stay in volumes."""
+    """Both servers as containers, removed at the end. Under RUN their data stay in volumes; those of TEST are in memory
+    where there is room."""
     client = await asyncio.to_thread(docker.from_env, timeout=_ANSWER_TIMEOUT_S)
     await asyncio.to_thread(_remove_leftovers, client)
     ports = Ports()
@@ -121,7 +124,8 @@ def _kafka(port: int, profile: Profile) -> _Server:
     settings = kafka.broker_settings(":9092", "localhost:9093", advertised=published, data=data)
     environment = {f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in settings.items()}
     environment["KAFKA_HEAP_OPTS"] = " ".join(kafka.HEAP[profile])
-    return _Server("kafka", KAFKA_IMAGE, 9092, port, data, probes.kafka_answers(published), environment)
+    environment["KAFKA_JVM_PERFORMANCE_OPTS"] = " ".join(kafka.JVM)
+    return _Server("kafka", KAFKA_IMAGE, 9092, port, data, probes.kafka_answers(published), environment, owner=1000)
 
 
 def _postgres(login: PostgresServer, profile: Profile) -> _Server:
@@ -150,6 +154,8 @@ def _run(client: docker.DockerClient, server: _Server, run_folder: RunFolder | N
     # Set here and not by `with_bind_ports`, which would publish on every address of the machine.
     container.ports = cast("Any", {f"{server.port}/tcp": (LOCALHOST, server.published)})
     container.volumes = volumes
+    if not volumes and room_in_memory():
+        container.tmpfs = {server.data: f"uid={server.owner}"}
     if server.command is not None:
         container.with_command(server.command)
     return container.start().get_wrapped_container()

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.connection import Client, Listener
@@ -32,6 +32,55 @@ class MakeDatabase(Protocol):
     `template`; returns its SQLAlchemy URL."""
 
     def __call__(self, name: str, *, template: str | None = None) -> str: ...
+
+    def drop(self, url: str) -> None:
+        """Drop one that nobody asks any more, before the session ends."""
+
+
+class Databases:
+    """Makes databases on a server, and drops them."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self._made: set[str] = set()
+
+    def __call__(self, name: str, *, template: str | None = None) -> str:
+        database = f"test_{re.sub('[^a-z0-9]+', '_', name.lower())[:40]}_{secrets.token_hex(4)}"
+        # Files are copied as they are: the default writes all pages to the log as well.
+        source = f' template "{_database_of(template)}" strategy file_copy' if template else ""
+        self._execute(f'create database "{database}"{source}')
+        self._made.add(database)
+        return self._server.sqlalchemy_url(database)
+
+    def drop(self, url: str) -> None:
+        self._drop(_database_of(url))
+
+    def drop_all(self) -> None:
+        """Drop what is left."""
+        for database in list(self._made):
+            self._drop(database)
+
+    def _drop(self, database: str) -> None:
+        # Forced: a test that left a connection open must not keep the others' databases from going.
+        self._execute(f'drop database "{database}" with (force)')
+        self._made.discard(database)
+
+    def _execute(self, statement: str) -> None:
+        """Do it to the end, also when called from a test whose event loop runs."""
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, _execute(self._server, statement)).result()
+
+
+def _database_of(url: str) -> str:
+    return urlsplit(url).path[1:]
+
+
+async def _execute(server: PostgresServer, statement: str) -> None:
+    connection = await asyncpg.connect(server.url())
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 class PlatformOwner:
@@ -198,34 +247,10 @@ def postgres_admin_url(platform: Platform) -> str:
 
 @pytest.fixture(scope="session")
 def make_database(platform: Platform) -> Iterator[MakeDatabase]:
-    """A maker of databases for this worker. They are dropped at the end of the session."""
-    made: list[str] = []
-
-    def make(name: str, *, template: str | None = None) -> str:
-        database = f"test_{re.sub('[^a-z0-9]+', '_', name.lower())[:40]}_{secrets.token_hex(4)}"
-        source = f' template "{urlsplit(template).path[1:]}"' if template else ""
-        _outside_any_loop(_execute(platform.postgres, f'create database "{database}"{source}'))
-        made.append(database)
-        return platform.postgres.sqlalchemy_url(database)
-
-    yield make
-    for database in made:
-        # Forced: a test that left a connection open must not keep the others' databases from going.
-        _outside_any_loop(_execute(platform.postgres, f'drop database "{database}" with (force)'))
-
-
-async def _execute(server: PostgresServer, statement: str) -> None:
-    connection = await asyncpg.connect(server.url())
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
-def _outside_any_loop(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end, also when called from a test whose event loop runs."""
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, work).result()
+    """A maker of databases for this worker. They are dropped at the end of the session, if not before."""
+    databases = Databases(platform.postgres)
+    yield databases
+    databases.drop_all()
 
 
 def _is_worker(config: pytest.Config) -> bool:

@@ -30,7 +30,7 @@ PREFERRED_PORT = 29092
 _SMALL, _LARGE = ("-Xms96m", "-Xmx192m"), ("-Xms128m", "-Xmx256m")
 HEAP = {Profile.TEST: _SMALL, Profile.FAULTS: _LARGE, Profile.RUN: _LARGE}
 # A second compiler and a parallel collector cost more CPU at the start than they give back on a laptop.
-_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
+JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
 _CLUSTER_ID = "b21zLWxvY2FsLWthZmthMQ"
 _STOPPED_BY_SIGTERM = 143
 
@@ -130,7 +130,7 @@ class Kafka:
             (Path(scratch) / "libs").rename(self._libs)
 
     def _command(self, *options: str) -> list[str]:
-        return [str(self.java.executable), *_JVM, *options, "-cp", f"{self._libs}/*"]
+        return [str(self.java.executable), *JVM, *options, "-cp", f"{self._libs}/*"]
 
 
 async def prepare(java: Java, cache_dir: Path, report: Report) -> Kafka:

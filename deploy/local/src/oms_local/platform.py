@@ -37,8 +37,9 @@ async def acquire(
     """A running broker and database; what this started is stopped at the end.
 
     Without a `way`, OMS_PLATFORM decides, else the first that can be had of: addresses given by OMS_KAFKA_BOOTSTRAP
-    and OMS_POSTGRES_URL, Docker containers, local processes. RUN keeps its data in `run_dir`; TEST uses a
-    throw-away folder instead. `detours` and a `database_port` of the caller's are for local processes only.
+    and OMS_POSTGRES_URL, Docker containers, local processes. RUN keeps its data in `run_dir`; those of TEST are thrown
+    away at the end, and in memory where there is room. `detours` and a `database_port` of the caller's are for local
+    processes only.
     Raises LaunchError.
     """
     way, why = await choose(way or asked_way(os.environ), os.environ, lambda: containers.obstacle(report))
@@ -46,7 +47,7 @@ async def acquire(
     if way is not Way.LOCAL and (detours or database_port):
         raise PlatformUnavailable("detours lead to local processes only: set OMS_PLATFORM=local")
     async with contextlib.AsyncExitStack() as stack:
-        folder = RunFolder(run_dir) if profile.keeps else stack.enter_context(throw_away_folder())
+        folder = RunFolder(run_dir) if profile.keeps else stack.enter_context(throw_away_folder(in_memory=True))
         match way:
             case Way.ADDRESSES:
                 platform = await _given_platform(os.environ)

@@ -54,6 +54,7 @@ SETTINGS: dict[Profile, dict[str, str]] = {
         "fsync": "off",
         "synchronous_commit": "off",
         "full_page_writes": "off",
+        "max_wal_size": "256MB",  # it may be in memory
     },
 }
 

@@ -19,6 +19,9 @@ from oms_events.runtime import private_file
 from oms_local.errors import LaunchError
 
 _THROW_AWAY = "oms-test-"
+_IN_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made there has a name nobody can foresee
+_ROOM_BYTES = 4 << 30
+"""Several times what the servers of a test run were seen to write."""
 
 
 class AlreadyRunning(LaunchError):
@@ -109,18 +112,38 @@ class RunFolder:
 
 
 @contextlib.contextmanager
-def throw_away_folder() -> Iterator[RunFolder]:
-    """A folder for one test run. Its name carries our pid, so that a later run removes what a killed one left."""
-    temporary = Path(tempfile.gettempdir())
-    for leftover in temporary.glob(f"{_THROW_AWAY}*"):
-        pid = int(leftover.name.removeprefix(_THROW_AWAY).split("-")[0])
-        if leftover.stat().st_uid == os.geteuid() and not psutil.pid_exists(pid):
-            with contextlib.suppress(OSError):  # something is mounted there: whoever did that removes it
-                RunFolder(leftover).remove()
-    path = Path(tempfile.mkdtemp(prefix=f"{_THROW_AWAY}{os.getpid()}-"))
+def throw_away_folder(*, in_memory: bool = False) -> Iterator[RunFolder]:
+    """A folder for one test run; `in_memory` where the machine has the room for it. Its name carries our pid, so that a
+    later run removes what a killed one left."""
+    on_disk = Path(tempfile.gettempdir())
+    for place in (on_disk, _IN_MEMORY):
+        _remove_leftovers(place)
+    place = _IN_MEMORY if in_memory and _takes(_IN_MEMORY) else on_disk
+    path = Path(tempfile.mkdtemp(prefix=f"{_THROW_AWAY}{os.getpid()}-", dir=place))
     path.chmod(0o711)  # the database's account passes through; nobody else can list it
     folder = RunFolder(path)
     try:
         yield folder
     finally:
         folder.remove()
+
+
+def _remove_leftovers(place: Path) -> None:
+    for leftover in place.glob(f"{_THROW_AWAY}*"):
+        pid = int(leftover.name.removeprefix(_THROW_AWAY).split("-")[0])
+        if leftover.stat().st_uid == os.geteuid() and not psutil.pid_exists(pid):
+            with contextlib.suppress(OSError):  # something is mounted there: whoever did that removes it
+                RunFolder(leftover).remove()
+
+
+def room_in_memory() -> bool:
+    """Whether what the servers of a test run write may stay in memory."""
+    return psutil.virtual_memory().available // 2 >= _ROOM_BYTES
+
+
+def _takes(memory: Path) -> bool:
+    """Whether servers can have their data, and their programs, in this file system of memory."""
+    if not (room_in_memory() and os.access(memory, os.W_OK)):
+        return False
+    found = os.statvfs(memory)
+    return found.f_bavail * found.f_frsize >= _ROOM_BYTES and not found.f_flag & os.ST_NOEXEC

@@ -70,3 +70,4 @@ async def kit(
     kit = Kit(url, bootstrap)
     yield kit
     await kit.close()
+    await asyncio.to_thread(make_database.drop, url)

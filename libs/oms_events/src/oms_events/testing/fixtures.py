@@ -25,6 +25,9 @@ class MakeDatabase(Protocol):
 
     def __call__(self, name: str, *, template: str | None = None) -> str: ...
 
+    def drop(self, url: str) -> None:
+        """Drop one before the session ends."""
+
 
 class ScenarioOf(Protocol):
     """Starts a scenario of a service on a fresh, migrated database."""
@@ -74,13 +77,16 @@ def migrated_database(make_database: MakeDatabase) -> Callable[[Service, Path], 
 
 
 @pytest_asyncio.fixture
-async def scenario_of(migrated_database: Callable[[Service, Path], str]) -> AsyncIterator[ScenarioOf]:
-    """Scenarios of any service; they end with the test."""
+async def scenario_of(
+    migrated_database: Callable[[Service, Path], str], make_database: MakeDatabase
+) -> AsyncIterator[ScenarioOf]:
+    """Scenarios of any service; they end with the test, and their databases with them."""
     async with AsyncExitStack() as stack:
 
         async def start_scenario(service: Service, migrations_folder: Path, *, start: datetime = START) -> Scenario:
             # In a thread: Alembic runs an event loop of its own.
             url = await asyncio.to_thread(migrated_database, service, migrations_folder)
+            stack.push_async_callback(asyncio.to_thread, make_database.drop, url)
             scenario = Scenario(service, url, start=start)
             return await stack.enter_async_context(scenario.running())
 
