@@ -304,6 +304,64 @@ async def test_what_the_gateway_refuses_is_said(
     assert text in shown(answer)
 
 
+DIFFERENCE = {
+    "difference_id": "0b0f2a0e-0000-4000-8000-000000000001",
+    "account": "web/uk",
+    "order_id": None,
+    "order_no": "A-1",
+    "statement_id": None,
+    "currency": "GBP",
+    "component": "goods",
+    "reason": "SHORT_PAID",
+    "expected_minor": 300000,
+    "settled_minor": 50000,
+    "difference_minor": -250000,
+    "detail": "",
+    "state": "open",
+    "opened_at": "2026-03-02T09:00:00Z",
+    "closed_at": None,
+    "closed_by": None,
+    "note": None,
+    "write_offs": [],
+}
+
+
+def beyond(rule: str) -> dict[str, Any]:
+    broken = {"field": "limit", "rule": f"finance.{rule}@3", "detail": "250000 is above 100000"}
+    return {"detail": f"limit {broken['rule']}: {broken['detail']}", "errors": [broken]}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "found", "language", "said"),
+    [
+        ((403, beyond("per_difference_minor")), {}, "en", "This is £2,500.00. As Finance you may write off up to £1,0"),
+        ((403, beyond("per_day_minor")), {}, "zh", "当日核销将达 £2,500.00，超出财务在该账户的每日上限 £1,000.00"),
+        ((409, {"detail": "state"}), {"state": "resolved", "closed_by": "bob"}, "en", "already: Resolved, by bob"),
+        ((409, {"detail": "reason: CONFLICT holds no money"}), {}, "en", "Refused: reason: CONFLICT holds no money"),
+    ],
+)
+async def test_a_write_off_that_is_refused_says_why_in_the_persons_words(  # noqa: PLR0917 - fixtures and cases
+    client: Client,
+    gateway: PlayedBack,
+    refusal: tuple[int, dict[str, Any]],
+    found: dict[str, Any],
+    language: str,
+    said: str,
+) -> None:
+    path = f"/v1/differences/{DIFFERENCE['difference_id']}"
+    gateway.instead = {
+        f"POST {path}:write-off": httpx.Response(refusal[0], json=refusal[1]),
+        f"GET {path}": httpx.Response(200, json=DIFFERENCE | found),
+    }
+    client.http.headers["accept-language"] = language
+    await client.enter("fin")
+    answer = await client.post(
+        f"/settlement/differences/{DIFFERENCE['difference_id']}", action="write-off", note="small"
+    )
+    assert answer.status_code == 303
+    assert said in shown(await client.get(answer.headers["location"]))
+
+
 async def test_a_mistake_of_ours_is_logged_and_not_shown(client: Client, gateway: PlayedBack) -> None:
     gateway.instead = {"GET /v1/orders": httpx.Response(200, json={"nothing": "as it should be"})}
     await client.enter("ann")

@@ -28,12 +28,24 @@ _STEP_BYTES = 256 * 1024
 _POOL = httpx.Limits(max_connections=50, max_keepalive_connections=30, keepalive_expiry=2.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A rule that what was sent breaks."""
+
+    field: str
+    rule: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.detail}"
+
+
 class GatewayError(Exception):
     """The gateway did not give what was asked for. `detail` is its own explanation."""
 
     status = 502
 
-    def __init__(self, detail: str, *, errors: tuple[str, ...] = ()) -> None:
+    def __init__(self, detail: str, *, errors: tuple[Broken, ...] = ()) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = errors
@@ -179,7 +191,7 @@ def _read(answer: httpx.Response) -> Any:  # noqa: ANN401
         return content
     problem = content if isinstance(content, dict) else {}
     detail = str(problem.get("detail") or f"the gateway answered {answer.status_code}")
-    errors = tuple(f"{error['field']}: {error['detail']}" for error in problem.get("errors") or ())
+    errors = tuple(Broken(error["field"], error["rule"], error["detail"]) for error in problem.get("errors") or ())
     if answer.status_code == 401:
         log.error("the gateway does not know our key", detail=detail)
     if answer.status_code >= 500 and answer.status_code != 503:

@@ -1,5 +1,6 @@
 """Did the money come: the wallets, the statements, the differences, the books."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -10,13 +11,18 @@ from starlette.responses import Response
 
 from oms_console.codes import DIFFERENCE_STATES, STATEMENT_FORMATS
 from oms_console.drawing.charts import Bar, Segment, bars, segments
-from oms_console.gateway import Forbidden, Query, Refused, or_gap, together
+from oms_console.gateway import Forbidden, GatewayError, Query, Refused, or_gap, together
 from oms_console.i18n import Tongue
 from oms_console.roles import Role
 from oms_console.sessions import Notice
 from oms_console.visit import Visit, text_of
 
 PER_PAGE = 50
+_FROM = {"write-off": "open", "undo-write-off": "written_off", "resolve": "open"}
+"""In which state a difference must be for what can be decided of it."""
+_LIMIT = re.compile(r"(?P<role>\w+)\.(?P<each>per_difference|per_day)_minor@")
+_BEYOND_KEYS = {"per_difference": "notice.beyond_each", "per_day": "notice.beyond_day"}
+_BEYOND = re.compile(r"(\d+) is above (\d+)")
 _LINES_SHOWN = 100
 _STATEMENTS_SHOWN = 8
 
@@ -105,15 +111,30 @@ async def decide(visit: Visit) -> Response:
     """Write it off or take that back, or say that it is resolved."""
     form = await visit.form()
     difference_id, action = visit.part("difference_id"), text_of(form, "action")
-    if action not in {"write-off", "undo-write-off", "resolve"}:
+    if action not in _FROM:
         raise HTTPException(400)
     here = f"/settlement/differences/{difference_id}"
     body = {"note": f"{visit.name}: {text_of(form, 'note', longest=400)}"}
     try:
         await visit.api(_deciding(visit) or Role.FINANCE).post(f"/v1/differences/{difference_id}:{action}", body)
     except (Refused, Forbidden) as error:
-        return visit.go(here, Notice(key="notice.refused", tone="bad", values={"detail": error.detail}))
+        return visit.go(here, await _why_not(visit, difference_id, action, error))
     return visit.go(here, Notice(key=f"notice.{action}"))
+
+
+async def _why_not(visit: Visit, difference_id: str, action: str, error: GatewayError) -> Notice:
+    """The refusal in the person's words where it is one of the two that happen: beyond a limit, or too late."""
+    row = await visit.api().get(f"/v1/differences/{difference_id}")
+    for broken in error.errors:
+        rule, said = _LIMIT.match(broken.rule), _BEYOND.fullmatch(broken.detail)
+        if rule and said:
+            amount, most = (visit.tongue.money(int(minor), row["currency"]) for minor in said.groups())
+            values = {"role": visit.tongue.word("role", rule["role"]), "most": most, "amount": amount}
+            return Notice(key=_BEYOND_KEYS[rule["each"]], tone="bad", values=values)
+    if row["state"] != _FROM[action]:
+        values = {"state": visit.tongue.word("difference", row["state"]), "by": row["closed_by"] or "–"}
+        return Notice(key="notice.too_late", tone="warn", values=values)
+    return Notice(key="notice.refused", tone="bad", values={"detail": error.detail})
 
 
 def _deciding(visit: Visit) -> Role | None:
