@@ -12,6 +12,7 @@ DOT_Y = 20
 _ORDER = 0
 _CLOSING = frozenset({"OrderCompleted", "OrderCancelled"})
 _ENDING = frozenset({"ShipmentDelivered", "ShipmentCancelled", "ShipmentRejected"})
+_BESIDE = frozenset({"shipment_id", "rule_set", "currency", "cancellation_id"})
 _PAUSES_S = (1, 60, 3_600, 86_400)
 """A pause of so many seconds or more gets a larger distance."""
 _DISTANCES = (0, 22, 30, 42, 56)
@@ -52,6 +53,15 @@ class Step:
     @property
     def x(self) -> int:
         return lane_x(self.lane)
+
+    @property
+    def told(self) -> list[tuple[str, Any]]:
+        """What of its detail is worth a word, in a fixed order."""
+        return [
+            (name, value)
+            for name, value in sorted(self.detail.items())
+            if name not in _BESIDE and (value or name == "late_by_s") and (name, value) != ("version", 1)
+        ]
 
     @property
     def distance(self) -> int:

@@ -104,14 +104,14 @@ async def _command(visit: Visit, path: str, body: Mapping[str, object], done: st
 
 
 def stations(order: Mapping[str, Any], parcels: Sequence[Mapping[str, Any]]) -> list[Station]:
-    """The marks of its way. Those still ahead have no time; of several parcels the last one counts."""
+    """The marks of its way. Those still ahead have no time; the last of several parcels counts, once all is in them."""
     marks = [
         ("placed", order["placed_at"]),
         ("received", order["received_at"]),
         ("paid", order["paid_at"]),
         ("released", order["released_at"]),
-        ("shipped", _last(parcels, "dispatched_at")),
-        ("delivered", _last(parcels, "delivered_at")),
+        ("shipped", _last(parcels, "dispatched_at") if _all(order, "shipped") else None),
+        ("delivered", _last(parcels, "delivered_at") if _all(order, "delivered") else None),
         ("completed", order["completed_at"]),
     ]
     if order["cancelled_at"]:
@@ -140,6 +140,11 @@ def profit_table(profit: Any) -> Any:  # noqa: ANN401 - an answer, or a gap
         "rows": [(name, sums) for name, sums in rows if any(sums) or name == "profit_minor"],
         "versions": PROFIT_VERSIONS,
     }
+
+
+def _all(order: Mapping[str, Any], name: str) -> bool:
+    """Whether every piece that was not cancelled got so far."""
+    return all(line[name] >= line["quantity"] - line["cancelled"] for line in order["lines"])
 
 
 def _last(parcels: Sequence[Mapping[str, Any]], name: str) -> str | None:
