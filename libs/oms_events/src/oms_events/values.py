@@ -4,8 +4,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import NewType
 from uuid import UUID, uuid5
+from zoneinfo import available_timezones
 
 OrderId = NewType("OrderId", UUID)
 ShipmentId = NewType("ShipmentId", UUID)
@@ -147,3 +149,9 @@ def _currencies() -> dict[str, int]:
 
 CURRENCIES = _currencies()
 """Active ISO 4217 currency codes and their number of decimals."""
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """Names of the IANA database. Kept, for the standard library walks through all its files whenever it is asked."""
+    return frozenset(available_timezones())

@@ -3,16 +3,16 @@
 import json
 from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, TypeAdapter
 
 from oms_console.roles import Role
 from oms_events.runtime.settings import Settings
+from oms_events.values import time_zones
 
 
 def _known_zone(zone: str) -> str:
-    if zone not in available_timezones():
+    if zone not in time_zones():
         raise ValueError(f"{zone} is no time zone of the IANA database")
     return zone
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
-from zoneinfo import available_timezones
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -17,6 +16,7 @@ from oms_console.i18n import Tongue
 from oms_console.roles import Role, role_for
 from oms_console.sessions import Notice, Session
 from oms_console.users import User
+from oms_events.values import time_zones
 
 if TYPE_CHECKING:
     from oms_console.console import Console
@@ -62,7 +62,7 @@ class Taste:
         return Taste(
             parts[0] if parts[0] in i18n.LANGUAGES else language,
             parts[1] if parts[1] in THEMES else THEMES[0],
-            parts[2] if parts[2] in available_timezones() else zone,
+            parts[2] if parts[2] in time_zones() else zone,
         )
 
     def write(self) -> str:

@@ -3,17 +3,17 @@
 from datetime import time
 from typing import Annotated, Literal
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from oms_events.contracts.shared import Code, Currency, Instant, Quantity, Text
+from oms_events.values import time_zones
 from oms_fulfilment.domain.demand import Demand, DemandLine, ShipToPlace
 from oms_fulfilment.domain.network import Node
 
 
 def _timezone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in time_zones():
         raise ValueError("must be an IANA time zone such as Europe/London")
     return name
 

@@ -1,25 +1,20 @@
 """Carriers, services and tariffs as people write them and as they are stored, and what the rules make of them."""
 
 from datetime import date, time
-from functools import cache
 from typing import Annotated, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from oms_events.contracts.shared import Code, Currency, Grams, Instant, Text
+from oms_events.values import time_zones
 from oms_logistics.domain.calendar import Calendar
 from oms_logistics.domain.choice import CarrierService, TariffVersion
 from oms_logistics.domain.tariff import Surcharge, Tariff, WeightPrice, Zone
 
 
-@cache
-def _timezones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
 def _known_timezone(name: str) -> str:
-    if name not in _timezones():
+    if name not in time_zones():
         raise ValueError("must be an IANA time zone such as Europe/London")
     return name
 
