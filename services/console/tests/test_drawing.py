@@ -68,6 +68,24 @@ def test_each_shipment_has_a_lane_that_branches_off_where_it_was_routed() -> Non
     assert [rail.lane for rail in rerouted.rails if rail.leaves == 0] == [3]
 
 
+def test_a_plan_that_was_replaced_before_it_came_to_be_has_no_lane() -> None:
+    way = journey([*SPLIT[:1], entry(2, "OrderRouted", nodes={"s0": "A"}), *SPLIT[1:]])
+    assert way.shipments == ("s1", "s2", "s3")
+    planned = journey([*SPLIT[:2], entry(3, "OrderRouted", nodes={"s4": "A"})])
+    assert planned.shipments == ("s4",)
+    assert journey([*SPLIT[:2], entry(3, "RoutingFailed")]).shipments == ()
+
+
+def test_a_delivery_that_was_told_before_the_dispatch_ends_its_lane_all_the_same() -> None:
+    told = [
+        *SPLIT[:3],
+        entry(4, "ShipmentDelivered", shipment_id="s1"),
+        entry(5, "ShipmentDispatched", shipment_id="s1"),
+    ]
+    way = journey([*told, entry(6, "RoutingFailed", "HoldOpened NO_ROUTE")])
+    assert not [rail for rail in way.steps[-1].rails if rail.lane == 1]
+
+
 def test_a_lane_ends_where_its_shipment_does_and_what_was_delivered_runs_back() -> None:
     way = journey(SPLIT)
     rejected, after = way.steps[4], way.steps[5]

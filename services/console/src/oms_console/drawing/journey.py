@@ -11,6 +11,7 @@ DOT_Y = 20
 """Height of a row's dot below its upper edge; the row itself grows with its text."""
 _ORDER = 0
 _CLOSING = frozenset({"OrderCompleted", "OrderCancelled"})
+_PLANNING = frozenset({"OrderRouted", "RoutingFailed"})
 _ENDING = frozenset({"ShipmentDelivered", "ShipmentCancelled", "ShipmentRejected"})
 _BESIDE = frozenset({"shipment_id", "rule_set", "currency", "cancellation_id"})
 _PAUSES_S = (1, 60, 3_600, 86_400)
@@ -181,11 +182,15 @@ def tone_of(kind: str, led_to: Iterable[str] = ()) -> str:
 
 
 def _lanes_of(entries: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Shipments in the order they were first heard of. Beyond the last lane they share the order's own."""
+    """Shipments in the order they were first heard of. Beyond the last lane they share the order's own; those of a
+    plan that another one took the place of before they came to be have none."""
+    planned = next((entry for entry in reversed(entries) if entry["kind"] in _PLANNING), None)
+    real = {str(entry["detail"]["shipment_id"]) for entry in entries if "shipment_id" in entry["detail"]}
+    real |= set(_shipments_of(planned)) if planned else set()
     seen: dict[str, int] = {}
     for entry in entries:
         for shipment in _shipments_of(entry):
-            if shipment not in seen and len(seen) < MAX_LANES - 1:
+            if shipment in real and shipment not in seen and len(seen) < MAX_LANES - 1:
                 seen[shipment] = len(seen) + 1
     return seen
 
@@ -208,9 +213,10 @@ def _span(entries: Sequence[Mapping[str, Any]], shipment: str, lane: int) -> _Sp
     places = [place for place, entry in enumerate(entries) if shipment in _shipments_of(entry)]
     first, last = places[0], places[-1]
     closing = next((place for place, entry in enumerate(entries) if place > last and _closes(entry)), None)
-    if entries[last]["kind"] == "ShipmentDelivered" and closing is not None:
+    kinds = {entries[place]["kind"] for place in places}
+    if "ShipmentDelivered" in kinds and closing is not None:
         return _Span(lane, first, closing, _ORDER, ended=True)
-    return _Span(lane, first, last, None, ended=entries[last]["kind"] in _ENDING)
+    return _Span(lane, first, last, None, ended=bool(kinds & _ENDING))
 
 
 def _closes(entry: Mapping[str, Any]) -> bool:

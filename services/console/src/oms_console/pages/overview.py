@@ -51,7 +51,7 @@ class Snapshot:
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._asked_at = float("-inf")
-        self._taken = Taken(datetime.min.replace(tzinfo=UTC), {})
+        self._taken = Taken(datetime.now(UTC), {})
 
     async def of(self, api: Api) -> Taken:
         """What holds now."""
@@ -88,11 +88,13 @@ async def _context(visit: Visit) -> dict[str, Any]:
     taken = await visit.console.snapshot.of(visit.api())
     answers = taken.answers
     tongue = visit.tongue
+    last_hour = _last_hour(answers["counts"])
     return {
         "tiles": _tiles(answers, tongue),
         "stages": _stages(answers["orders"], tongue),
         "holds": _holds(answers["orders"], tongue),
-        "hours": _hours(answers["counts"], tongue),
+        "hours": _hours(answers["counts"], last_hour, tongue),
+        "hours_until": last_hour and last_hour + timedelta(hours=1),
         "stages_of_parcels": _parcels(answers["parcels"], tongue),
         "shops": _shops(answers["profit"], tongue),
         "gaps": sorted({name for name, answer in answers.items() if isinstance(answer, Gap)}),
@@ -152,14 +154,18 @@ def _holds(orders: Any, tongue: Tongue) -> list[Bar]:  # noqa: ANN401
     )
 
 
-def _hours(counts: Any, tongue: Tongue) -> Columns | None:  # noqa: ANN401
+def _hours(counts: Any, last: datetime | None, tongue: Tongue) -> Columns | None:  # noqa: ANN401
     """Every hour up to the last one that had an order, those without one too."""
-    if not counts or not counts["counts"]:
+    if last is None:
         return None
     known = {datetime.fromisoformat(row["at"]): row["orders"] for row in counts["counts"]}
-    last = max(known)
     hours = [last - timedelta(hours=back) for back in range(HOURS - 1, -1, -1)]
     return columns([_hour(hour, known.get(hour, 0), tongue) for hour in hours], axis=tongue.compact)
+
+
+def _last_hour(counts: Any) -> datetime | None:  # noqa: ANN401
+    """The last hour that had an order."""
+    return max((datetime.fromisoformat(row["at"]) for row in counts["counts"]), default=None) if counts else None
 
 
 def _hour(hour: datetime, orders: int, tongue: Tongue) -> tuple[str, int, str, str]:

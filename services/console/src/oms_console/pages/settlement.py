@@ -1,7 +1,7 @@
 """Did the money come: the wallets, the statements, the differences, the books."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,10 @@ from oms_console.sessions import Notice
 from oms_console.visit import Visit, text_of
 
 PER_PAGE = 50
+_PAYOUT = "payout"
+"""Money moved to the shop's bank: neither expected nor earned, and left out of what was settled."""
+_SUMMED = ("expected_minor", "settled_minor", "paid_out_minor", "lines", "lines_cleared", "open", "gap_minor")
+_BOOKED = ("debit_minor", "credit_minor", "balance_minor")
 _FROM = {"write-off": "open", "undo-write-off": "written_off", "resolve": "open"}
 """In which state a difference must be for what can be decided of it."""
 _LIMIT = re.compile(r"(?P<role>\w+)\.(?P<each>per_difference|per_day)_minor@")
@@ -35,44 +39,58 @@ async def show(visit: Visit) -> Response:
         statements=or_gap(api.get("/v1/statements", {"limit": _STATEMENTS_SHOWN})),
         balance=or_gap(api.get("/v1/trial-balance")),
     )
+    accounts = [_account(account, visit.tongue) for account in found["overview"]["accounts"]]
     return visit.show(
         "settlement.html",
-        accounts=[_account(account, visit.tongue) for account in found["overview"]["accounts"]],
+        totals=_totals(accounts),
+        different=sorted((one for one in accounts if one["open"]), key=lambda one: one["gap_minor"], reverse=True),
+        clear=[one for one in accounts if not one["open"]],
         statements=found["statements"],
         balance=found["balance"],
-        formats=STATEMENT_FORMATS,
-        may_import=visit.may(Role.FINANCE),
     )
 
 
 def _account(account: Mapping[str, Any], tongue: Tongue) -> dict[str, Any]:
-    """A wallet with its picture. Amounts are signed; a bar shows how much, whichever way it flows."""
-    in_difference = sum(abs(reason["expected_minor"]) for reason in account["differences"])
+    """A wallet with its picture: what is expected, by what became of it. Amounts are signed, and add up to what is
+    expected; a bar shows how much, whichever way it flows."""
+    different = sum(reason["expected_minor"] for reason in account["differences"])
     parts = (
-        ("matched", abs(account["matched_minor"]), "done"),
-        ("different", in_difference, "hold"),
-        ("written_off", abs(account["written_off_minor"]), "off"),
-        ("not_due", abs(account["not_due_minor"]), "go1"),
+        ("matched", account["matched_minor"], "done"),
+        ("different", different, "hold"),
+        ("not_due", account["not_due_minor"], "go1"),
     )
     currency = account["currency"]
+    paid_out = -sum(row["settled_minor"] for row in account["components"] if row["component"] == _PAYOUT)
     return {
         **account,
-        "parts": segments([(key, minor, tongue.money(minor, currency), tone) for key, minor, tone in parts]),
+        "settled_minor": account["settled_minor"] + paid_out,
+        "paid_out_minor": paid_out,
+        "parts": segments([(key, abs(minor), tongue.money(minor, currency), tone) for key, minor, tone in parts]),
         "reasons": _reasons(account, tongue),
         "open": sum(reason["differences"] for reason in account["differences"]),
+        "gap_minor": sum(abs(reason["difference_minor"]) for reason in account["differences"]),
     }
+
+
+def _totals(accounts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """All wallets of a currency together."""
+    totals = []
+    for currency in sorted({account["currency"] for account in accounts}):
+        ours = [account for account in accounts if account["currency"] == currency]
+        summed = {name: sum(account[name] for account in ours) for name in _SUMMED}
+        share = summed["lines_cleared"] / summed["lines"] if summed["lines"] else None
+        totals.append({**summed, "currency": currency, "clear_rate": share})
+    return totals
 
 
 def _reasons(account: Mapping[str, Any], tongue: Tongue) -> list[Bar]:
     rows = sorted(account["differences"], key=lambda reason: -abs(reason["difference_minor"]))
-    return bars(
-        (
-            reason["reason"],
-            reason["difference_minor"],
-            f"{tongue.money(reason['difference_minor'], account['currency'])} · {tongue.number(reason['differences'])}",
-        )
-        for reason in rows
-    )
+    return bars((row["reason"], row["difference_minor"], _told(row, account["currency"], tongue)) for row in rows)
+
+
+def _told(reason: Mapping[str, Any], currency: str, tongue: Tongue) -> str:
+    count = tongue.say("settlement.differ", count=reason["differences"])
+    return f"{count} · {tongue.money(reason['difference_minor'], currency)}"
 
 
 async def differences(visit: Visit) -> Response:
@@ -101,6 +119,13 @@ async def differences(visit: Visit) -> Response:
     )
 
 
+def _counts(summary: Any, asked: Mapping[str, str]) -> list[tuple[str, int | None]]:  # noqa: ANN401 - an answer, or a gap
+    """Reasons, with how many are open of each. They are counted over all wallets: for one the number would mislead."""
+    counted = asked["state"] == "open" and not asked["channel"] and not asked["shop"]
+    rows = summary["differences"] if summary else []
+    return [(row["reason"], row["differences"] if counted else None) for row in rows]
+
+
 async def difference(visit: Visit) -> Response:
     """One difference, what was decided of it, and the forms to decide."""
     row = await visit.api().get(f"/v1/differences/{visit.part('difference_id')}")
@@ -116,7 +141,7 @@ async def decide(visit: Visit) -> Response:
     here = f"/settlement/differences/{difference_id}"
     body = {"note": f"{visit.name}: {text_of(form, 'note', longest=400)}"}
     try:
-        await visit.api(_deciding(visit) or Role.FINANCE).post(f"/v1/differences/{difference_id}:{action}", body)
+        await visit.api(_deciding(visit) or Role.OPERATOR).post(f"/v1/differences/{difference_id}:{action}", body)
     except (Refused, Forbidden) as error:
         return visit.go(here, await _why_not(visit, difference_id, action, error))
     return visit.go(here, Notice(key=f"notice.{action}"))
@@ -214,7 +239,25 @@ def progress(statement: Any, tongue: Tongue) -> list[Segment]:  # noqa: ANN401 -
 
 
 async def books(visit: Visit) -> Response:
-    """The trial balance."""
+    """The trial balance: of one wallet, or of all together."""
     account = visit.query("account")
-    balance = await visit.api().get("/v1/trial-balance", {"account": account})
-    return visit.show("books.html", balance=balance, account=account)
+    balance = await visit.api().get("/v1/trial-balance")
+    rows = _by_ledger_account(row for row in balance["rows"] if account in {"", row["account"]})
+    return visit.show(
+        "books.html",
+        balanced=balance["balanced"],
+        rows=rows,
+        totals=balance["totals"],
+        account=account,
+        accounts=sorted({row["account"] for row in balance["rows"]}),
+    )
+
+
+def _by_ledger_account(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Sums of all wallets, by ledger account and currency."""
+    summed: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: (row["ledger_account"], row["currency"])):
+        key = (row["ledger_account"], row["currency"])
+        known = summed.setdefault(key, {"ledger_account": key[0], "currency": key[1], **dict.fromkeys(_BOOKED, 0)})
+        known.update({name: known[name] + row[name] for name in _BOOKED})
+    return list(summed.values())

@@ -50,6 +50,9 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// On a phone the menu is a row: what is shown now should be in sight.
+document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // Parts that are asked for again. Not while nobody looks, and not while somebody is inside with the keyboard.
 for (const part of document.querySelectorAll("[data-refresh]")) refresh(part);
 
