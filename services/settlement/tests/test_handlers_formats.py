@@ -64,6 +64,17 @@ async def test_the_systems_own_format_names_what_is_for_shipping(desk, sale, sta
     assert await desk.reasons() == {("A-1", "goods"): "OVER_PAID"}
 
 
+async def test_a_payment_counts_as_the_one_line_that_it_is(desk, sale):
+    for number in ("A-1", "A-2"):
+        await sold(desk, sale, number)
+    fee = -FAIR["payment_fee"]
+    report = stripe(("A-1", CHARGED, fee, "charge"), ("A-2", CHARGED - 500, fee, "charge"))
+    await desk.hand_in(report, form="stripe_balance")
+    assert await desk.reasons() == {("A-2", "goods"): "SHORT_PAID"}
+    shown = await desk.statement(report)
+    assert (shown["lines"], shown["lines_done"], shown["lines_cleared"]) == (4, 4, 3)
+
+
 @pytest.mark.parametrize(
     ("sums", "expected", "divided_into"),
     [

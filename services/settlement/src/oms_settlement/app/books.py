@@ -81,6 +81,8 @@ class Books:
         self.ledger = Ledger()
         self.changed: dict[UUID, Order] = {}
         self.cleared_lines = 0
+        self.parts: set[tuple[UUID, str]] = set()
+        """Components that a statement told within the line of another one, which counts for both."""
         self._overdue: set[UUID] = set()
         self._questions: dict[tuple[UUID, str], Question] = {}
         self._differences: dict[UUID, Difference] = {}
@@ -229,7 +231,8 @@ class Books:
     def _clear(self, question: Question, standing: Standing) -> None:
         if standing.lines and not standing.written_off_minor:
             self._matched[question.order.order_id, standing.statement_no].append(question)
-            self.cleared_lines += standing.lines - question.before.lines
+            if (question.order.order_id, question.component) not in self.parts:
+                self.cleared_lines += standing.lines - question.before.lines
 
     def _difference(self, judged: Judged, finding: Finding, standing: Standing) -> Difference:
         """The difference as it is now; one that a person closed stays closed while nothing changes."""

@@ -51,7 +51,7 @@ async def _match_groups(work: Work, statement: Statement) -> None:
         groups_done=last,
         conflicts_done=statement.conflicts_done,
         lines=lines,
-        cleared=min(books.cleared_lines, lines),  # one that was divided counts for two
+        cleared=books.cleared_lines,
     )
 
 
@@ -59,8 +59,11 @@ def _receive(books: Books, statement: Statement, order: Order, group: Group, met
     """Money of a known order: into the wallet, off what waits for it."""
     cause = Cause(meta, group.settled_at)
     postings: Postings = {}
-    undivided = statement.format in _UNDIVIDED
-    sums = reconciliation.divided(group.sums, order.standing("shipping")) if undivided else group.sums
+    sums = group.sums
+    if statement.format in _UNDIVIDED:
+        sums = reconciliation.divided(group.sums, order.standing("shipping"))
+        # Goods take what the rest leaves: where they are cleared, all of the payment is.
+        books.parts |= {(order.order_id, component) for component in sums.keys() - group.sums.keys()}
     for component, (amount, lines) in sums.items():
         after = reconciliation.settle(order.standing(component), amount, lines, statement.statement_no)
         books.change(order, component, after, cause)
