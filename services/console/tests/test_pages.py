@@ -405,3 +405,19 @@ async def test_health_and_metrics_are_open(client: Client, gateway: PlayedBack) 
     assert (await client.get("/readyz")).status_code == 503
     await client.get("/sign-in")
     assert 'oms_console_answers_total{page="/sign-in",status="200"}' in (await client.get("/metrics")).text
+
+
+@pytest.mark.parametrize(("asked", "counted"), [("", True), ("?channel=uci", False), ("?state=resolved", False)])
+async def test_reasons_are_counted_where_the_count_is_of_what_is_listed(
+    client: Client, gateway: PlayedBack, asked: str, *, counted: bool
+) -> None:
+    open_ones = {"differences": [{"reason": "SHORT_PAID", "differences": 3}]}
+    nothing = {"items": [], "next_cursor": None}
+    gateway.instead = {
+        "GET /v1/services/settlement/summary": httpx.Response(200, json=open_ones),
+        "GET /v1/differences": httpx.Response(200, json=nothing),
+    }
+    await client.enter("ann")
+    page = (await client.get(f"/settlement/differences{asked}")).text
+    (count,) = re.findall(r'<a href="[^"]*reason=SHORT_PAID[^"]*"[^>]*>[^<]*(<b>3)?', page)
+    assert count == ("<b>3" if counted else "")

@@ -111,9 +111,7 @@ async def differences(visit: Visit) -> Response:
         "differences.html",
         rows=page["items"],
         asked=asked,
-        counts=[(row["reason"], row["differences"]) for row in found["summary"]["differences"]]
-        if found["summary"]
-        else [],
+        counts=_counts(found["summary"], asked),
         states=DIFFERENCE_STATES,
         following=page["next_cursor"] and visit.address("/settlement/differences", **asked, cursor=page["next_cursor"]),
     )
