@@ -1,7 +1,6 @@
 """A process at the edge, as the gateway and the console are: HTTP in front, neither database nor consumer behind."""
 
 import argparse
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -82,21 +81,15 @@ def run_command(
 ) -> None:
     """Parse, and call what the command was given as `run`. Exit code 2, with the reason on standard error: refused."""
     arguments = parser.parse_args(argv)
+    refused: tuple[type[Exception], ...] = (OSError, *refusals)
     try:
         arguments.run(arguments)
     except ValidationError as error:
         said = "; ".join(": ".join(filter(None, (_place(e["loc"]), e["msg"]))) for e in error.errors())
-        sys.exit(_refused(parser, said))
-    except OSError as error:
-        sys.exit(_refused(parser, str(error)))
-    except refusals as error:
-        sys.exit(_refused(parser, str(error)))
+        parser.exit(_REFUSED, f"{parser.prog}: {said}\n")
+    except refused as error:
+        parser.exit(_REFUSED, f"{parser.prog}: {error}\n")
 
 
 def _place(location: tuple[int | str, ...]) -> str:
     return ".".join(map(str, location))
-
-
-def _refused(parser: argparse.ArgumentParser, said: str) -> int:
-    print(f"{parser.prog}: {said}", file=sys.stderr)
-    return _REFUSED
