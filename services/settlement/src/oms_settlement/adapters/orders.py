@@ -82,6 +82,14 @@ class Name(NamedTuple):
     order_no: str
     currency: str
 
+    @property
+    def channel(self) -> str:
+        return self.account.partition("/")[0]
+
+    @property
+    def shop(self) -> str:
+        return self.account.partition("/")[2]
+
 
 @dataclass(slots=True)
 class Order:

@@ -109,5 +109,4 @@ def _quantities(lines: tuple[LineQuantity, ...]) -> dict[str, int]:
 
 
 def _card(known: Terms, name: Name) -> Card:
-    channel, _, shop = name.account.partition("/")
-    return lambda component, at: known.card(channel, shop, component, name.currency, at)
+    return lambda component, at: known.card(name.channel, name.shop, component, name.currency, at)

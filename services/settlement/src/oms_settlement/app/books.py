@@ -113,12 +113,11 @@ class Books:
                 order_id=order_id,
             )
             self.ledger.post(posted, cause.meta)
-        channel, _, shop = name.account.partition("/")
         accrued = AccrualPosted(
             order_id=order.order_id,
             accrual_id=derived_id("accrual", order_id, slot, at=at),
-            channel=channel,
-            shop=shop,
+            channel=name.channel,
+            shop=name.shop,
             currency=name.currency,
             basis=step.basis,
             components=tuple(
@@ -241,12 +240,11 @@ class Books:
         expected = standing.expected_minor + standing.written_off_minor
         if known is not None and _says(known, expected, standing.settled_minor, finding):
             return known
-        channel, _, shop = name.account.partition("/")
         return Difference(
             difference_id(str(order.order_id), question.component),
             name.account,
-            channel,
-            shop,
+            name.channel,
+            name.shop,
             order.order_id,
             name.order_no,
             self._statement_ids.get(standing.statement_no),
@@ -431,15 +429,14 @@ class Books:
     def _tell_order_matched(self, statement_id: UUID, questions: list[Question]) -> None:
         first = questions[0]
         order, name = first.order, named(first.order)
-        channel, _, shop = name.account.partition("/")
         # As plain parts: one validation of the whole event is cheaper than one of each part.
         matched = StatementLineMatched.model_validate(
             {
                 "match_key": str(order.order_id),
                 "order_id": order.order_id,
                 "account": name.account,
-                "channel": channel,
-                "shop": shop,
+                "channel": name.channel,
+                "shop": name.shop,
                 "statement_id": statement_id,
                 "currency": name.currency,
                 "components": tuple([_settled(question) for question in questions]),
