@@ -16,7 +16,7 @@ from oms_events.runtime import database
 from oms_events.runtime.database import Lane, build_engine
 from oms_events.runtime.retry import is_transient
 from oms_events.runtime.settings import Settings
-from oms_local.fixtures import MakeDatabase
+from oms_events.testing.fixtures import MakeDatabase
 from oms_local.ports import Ports
 
 from .proxy import Line

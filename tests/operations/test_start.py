@@ -1,7 +1,6 @@
 """What a process needs is looked for before it starts, and code that is older than its database can still start."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,12 +12,12 @@ from oms_events import registry
 from oms_events.runtime import migrations, requirements
 from oms_events.runtime.kafka import ensure_topics
 from oms_events.runtime.settings import Settings
+from oms_events.testing.fixtures import MakeDatabase
 from oms_orders.service import service
 
 from .conftest import ROOT
 
 FOLDER = ROOT / "services" / "orders" / "migrations"
-MakeDatabase = Callable[..., str]
 
 
 def _settings(url: str, bootstrap: str = "127.0.0.1:1") -> Settings:

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -26,19 +26,12 @@ from oms_local.profile import Profile
 from oms_local.servers import Platform, PostgresServer, Way
 from oms_local.supervisor import Report
 
-
-class MakeDatabase(Protocol):
-    """Makes a new database whose name contains the given word, empty or a copy of the database behind the URL
-    `template`; returns its SQLAlchemy URL."""
-
-    def __call__(self, name: str, *, template: str | None = None) -> str: ...
-
-    def drop(self, url: str) -> None:
-        """Drop one that nobody asks any more, before the session ends."""
+if TYPE_CHECKING:  # a plugin of its own: imported by this one, pytest would come too late to rewrite its assertions
+    from oms_events.testing.fixtures import MakeDatabase
 
 
 class Databases:
-    """Makes databases on a server, and drops them."""
+    """Makes databases on a server, each with the given word in its name, and drops them: a `MakeDatabase`."""
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
@@ -246,7 +239,7 @@ def postgres_admin_url(platform: Platform) -> str:
 
 
 @pytest.fixture(scope="session")
-def make_database(platform: Platform) -> Iterator[MakeDatabase]:
+def make_database(platform: Platform) -> "Iterator[MakeDatabase]":
     """A maker of databases for this worker. They are dropped at the end of the session, if not before."""
     databases = Databases(platform.postgres)
     yield databases
