@@ -24,6 +24,7 @@ SERVERS = {"kafka", "postgres"}
 LASTING = sorted({*IN_SOURCES, *SERVERS} & CONTAINERS.keys())
 """Those that stay up; the others end when their work is done."""
 PUBLISHED = {"gateway", "console"}
+USUAL_SHARES = 1024
 
 
 @pytest.mark.parametrize("service", IN_SOURCES)
@@ -37,7 +38,9 @@ def test_every_service_is_there_with_its_own_image(service: str) -> None:
 def test_the_local_launcher_starts_the_same_services_with_the_same_settings() -> None:
     assert {service.name for service in SERVICES} == set(IN_SOURCES)
     for service in SERVICES:
-        assert service.settings.items() <= CONTAINERS[service.name]["environment"].items()
+        container = CONTAINERS[service.name]
+        assert service.settings.items() <= container["environment"].items()
+        assert (container.get("cpu_shares", USUAL_SHARES) < USUAL_SHARES) == bool(service.nice)
 
 
 @pytest.mark.parametrize("service", WITH_DATABASE)

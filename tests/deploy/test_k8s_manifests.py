@@ -117,6 +117,15 @@ def test_the_back_office_has_the_settings_of_the_topology(manifests: Manifests) 
         assert own == ([dict(service.settings)] if service.settings else []), service.name
 
 
+def test_the_back_office_has_a_smaller_share_of_the_processors(manifests: Manifests) -> None:
+    shares: dict[bool, set[str]] = {True: set(), False: set()}
+    for service in WITH_DATABASE:
+        worker = manifests.named("Deployment", f"{service.name}-worker")["spec"]["template"]["spec"]["containers"][0]
+        shares[bool(service.nice)].add(worker["resources"]["requests"]["cpu"])
+    ((small,), (usual,)) = shares[True], shares[False]
+    assert 5 * int(small.removesuffix("m")) <= int(usual.removesuffix("m"))
+
+
 def test_files_lie_where_those_who_share_them_look() -> None:
     single = render("single")
     (files,) = [d["data"] for d in single.of("ConfigMap") if d["metadata"]["name"].startswith("files-")]

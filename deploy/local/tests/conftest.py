@@ -71,7 +71,7 @@ def small_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Ser
     commands.mkdir()
     services = (
         Service("alpha", 8081),
-        Service("beta", 8082, settings={"OMS_NICE": "10"}),
+        Service("beta", 8082, settings={"OMS_BATCH_WINDOW_MS": "1000"}, nice=10),
         Service("gateway", 8080, has_database=False, consumes=False, needs=("alpha", "beta")),
     )
     for service in services:

@@ -45,7 +45,8 @@ async def test_services_are_up_migrated_and_told_what_they_need(options, said, p
         gateway = await environment(system.gateway_url)
         assert alpha["OMS_INSTANCE"] == "alpha-0"
         assert "OMS_NICE" not in alpha
-        assert (await environment(system.urls["beta"]))["OMS_NICE"] == "10"
+        beta = await environment(system.urls["beta"])
+        assert (beta["OMS_NICE"], beta["OMS_BATCH_WINDOW_MS"]) == ("10", "1000")
         assert alpha["OMS_DATABASE_URL"] == system.database_urls["alpha"]
         assert platform.postgres.password not in json.dumps(alpha | gateway)
         assert gateway["OMS_ALPHA_URL"] == system.urls["alpha"]

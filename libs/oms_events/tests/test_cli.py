@@ -22,7 +22,7 @@ from oms_events.runtime.service import Service
 from oms_events.runtime.settings import Settings
 
 async def serve(runtime):
-    print(os.nice(0))
+    print(os.nice(0), cli.AUTOGROUP.read_text() if cli.AUTOGROUP.exists() else "")
 
 cli.serve = serve
 asyncio.run(cli._serve(Service("small"), Settings()))
@@ -60,8 +60,22 @@ def test_a_refusal_is_said_and_has_its_code(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize("nice", [0, 7])
 def test_a_process_steps_back_as_far_as_it_is_told(nice: int) -> None:
-    environment = os.environ | {"OMS_NICE": str(nice)}
+    assert int(stepped_back(nice, leads=False)[0]) == os.nice(0) + nice
+
+
+@pytest.mark.skipif(not cli.AUTOGROUP.exists(), reason="this kernel does not group processes by session")
+@pytest.mark.parametrize(("leads", "nice"), [(True, 7), (False, 0)])
+def test_its_whole_session_does_where_that_is_its_own(leads: bool, nice: int) -> None:
+    assert stepped_back(7, leads=leads)[-2:] == ["nice", str(nice)]
+
+
+def stepped_back(nice: int, *, leads: bool) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", STEPS_BACK], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", STEPS_BACK],
+        env=os.environ | {"OMS_NICE": str(nice)},
+        start_new_session=leads,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert int(done.stdout) == os.nice(0) + nice
+    return done.stdout.split()

@@ -202,6 +202,7 @@ class _Plan:
             "OMS_FILES_URL": self.folder.files.absolute().as_uri(),
             "OMS_LOG_LEVEL": self.options.log_level,
             "OMS_LOG_FORMAT": self.options.log_format,
+            **({"OMS_NICE": str(service.nice)} if service.nice else {}),
             **service.settings,
             **self.options.environment,
         }

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from oms_events.codec import Record
 from oms_events.registry import Event, Topic
 from oms_events.runtime import kafka
+from oms_events.runtime.courtesy import Courtesy
 from oms_events.runtime.kafka import KafkaSink, TopicsMissing, partition_of
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.ports import Partition
@@ -226,6 +227,23 @@ async def test_a_handler_that_never_comes_back_cannot_keep_a_process_from_ending
         await kit.counting.entered.wait()
         await kit.end_transactions()
     assert await kit.steps() == {}
+
+
+async def test_who_steps_back_rests_where_processors_are_short_and_leaves_all_the_same(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests = [0.0]
+    monkeypatch.setattr(Courtesy, "rest_s", lambda _: rests[0])
+    async with kit.runtime(nice=1).running():
+        await kit.append(Stepped(counter="c", seq=0))
+        await kit.until_steps({"c": [0]})
+        rests[0] = 2 * PATIENCE_S
+        await asyncio.sleep(1)  # it waits for records for half a second
+        await kit.append(Stepped(counter="c", seq=1))
+        await asyncio.sleep(1)
+        assert await kit.steps() == {"c": [0]}
+        leaving = time.monotonic()
+    assert time.monotonic() - leaving < PATIENCE_S
 
 
 @ONLY_KAFKA

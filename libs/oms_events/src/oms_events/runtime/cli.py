@@ -19,6 +19,8 @@ from oms_events.runtime.lifecycle import Runtime, serve
 from oms_events.runtime.service import Service
 from oms_events.runtime.settings import ROLES, Settings
 
+AUTOGROUP = Path("/proc/self/autogroup")
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -68,12 +70,21 @@ def _main(service: Service, folder: Path, own: Sequence[Command], argv: Sequence
 
 
 async def _serve(service: Service, settings: Settings) -> None:
-    os.nice(settings.nice)
+    _step_back(settings.nice)
     # A batch makes tens of thousands of objects that live for milliseconds. With the default threshold the
     # collector walks the whole heap many times a batch, and a fifth of them cost twice as much.
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
     await serve(Runtime(service, settings))
+
+
+def _step_back(nice: int) -> None:
+    os.nice(nice)
+    # Where Linux groups processes by session, a process's own nice value counts within its session alone: the
+    # session has one of its own (sched(7), "The autogroup feature"). Only of a session that this process leads:
+    # the rest of another has not asked to step back.
+    if nice and os.getsid(0) == os.getpid() and AUTOGROUP.exists():
+        AUTOGROUP.write_text(str(nice))
 
 
 async def _own(command: Command, runtime: Runtime, arguments: argparse.Namespace) -> int:

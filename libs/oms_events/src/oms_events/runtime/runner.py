@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from oms_events.codec import Record, Undecodable, UnknownType, decode, type_of
 from oms_events.envelope import Received
 from oms_events.registry import Event, current_type, model_of
 from oms_events.runtime import crash_points, dead_letters, inbox
+from oms_events.runtime.courtesy import Courtesy
 from oms_events.runtime.database import Lane
 from oms_events.runtime.dead_letters import DeadLetter, Requested
 from oms_events.runtime.logs import about, ids_of, kind_of, places_of
@@ -108,6 +110,7 @@ class Runner:
         self._applying = turn
         self._stages = stages
         self._positions: dict[tuple[str, int], int] = {}
+        self._courtesy = Courtesy() if settings.nice else None
         self._stopping = asyncio.Event()
         self._replay_wanted = asyncio.Event()
         self._committed_at = 0.0
@@ -141,9 +144,17 @@ class Runner:
                 self.in_hand = ()
                 await self._commit_when_due()
                 await self._replay_when_wanted()
+                await self._rest()
             await self._commit()
         finally:
             await self._source.stop()
+
+    async def _rest(self) -> None:
+        """Leave the processors to others for a while, where we are one that steps back."""
+        seconds = self._courtesy.rest_s() if self._courtesy else 0.0
+        if seconds:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _join(self) -> None:
         """Join the group, however long the broker is away. Raises UnknownTopicOrPartitionError."""

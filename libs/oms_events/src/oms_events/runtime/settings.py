@@ -47,7 +47,8 @@ class Settings(BaseSettings):
     """Longer than the topics' retention: a replay of a whole topic must still be recognised."""
     pool_size: int = 4
     nice: int = Field(default=0, ge=0, le=19)
-    """How far the process steps back where there are more that want to run than processors, as `nice(1)` has it."""
+    """How far the process steps back where there are more that want to run than processors, as `nice(1)` has it. Counts
+    between processes of one machine; containers have shares instead."""
 
     @field_validator("database_url")
     @classmethod
