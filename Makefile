@@ -29,7 +29,7 @@ LOGS ?=
 TAG ?= dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install run down clean test test-fast check format lint types arch contracts openapi release bench chaos images k8s-test
+.PHONY: help install run down clean test test-fast test-servers check format lint types arch contracts openapi release bench chaos images k8s-test
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -64,7 +64,11 @@ test: install ## every level of tests, on a real broker and database
 	@$(BIN)/python -m pytest -m e2e
 
 test-fast: install ## the levels that start no processes of the system
-	@$(BIN)/python -m pytest -m "not e2e and not integration"
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e and not integration"
+
+test-servers: install ## the levels that need a broker and a database
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "integration and not e2e"
+	@$(BIN)/python -m pytest -m e2e
 
 check: lint types arch contracts test ## all that must be green
 

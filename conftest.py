@@ -16,6 +16,14 @@ settings.register_profile("oms", deadline=None, print_blob=True)
 settings.load_profile("oms")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever asks for the platform, by whatever fixture, needs a real PostgreSQL or Kafka."""
+    for item in items:
+        if "platform" in getattr(item, "fixturenames", ()):
+            item.add_marker("integration")
+
+
 @pytest.fixture(autouse=True)
 def _logs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A test that sets up logs, as every command does, sets them up for itself alone: they go to a stream that is
