@@ -59,16 +59,19 @@ clean: ## stop the system and remove all that it made
 	@rm -rf $(VENV) .cache .run .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -o -name '*.egg-info' | xargs rm -rf
 
+# Two whole systems at a time, however many processors there are: each waits much, and wants 2 GB.
+E2E := $(BIN)/python -m pytest -n 2 --dist loadfile -m e2e
+
 test: install ## every level of tests, on a real broker and database
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e"
-	@$(BIN)/python -m pytest -m e2e
+	@$(E2E)
 
 test-fast: install ## the levels that start no processes of the system
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e and not integration"
 
 test-servers: install ## the levels that need a broker and a database
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "integration and not e2e"
-	@$(BIN)/python -m pytest -m e2e
+	@$(E2E)
 
 check: lint types arch contracts test ## all that must be green
 

@@ -40,7 +40,7 @@ from oms_sample.synth import Shares
 
 from .conftest import SystemOf
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 SALES = 60

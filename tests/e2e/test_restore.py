@@ -35,7 +35,7 @@ from oms_sample.endpoints import Endpoints
 from oms_sample.play import Settings, prepare
 from oms_sample.synth import Shares
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 SERVICES = (orders, inventory, fulfilment, logistics)
 SALES = 60

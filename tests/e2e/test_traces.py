@@ -25,7 +25,7 @@ from oms_sample.synth import Shares, World
 
 from .conftest import SystemOf
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 SALES = 40
 NOTE = "Ring Ottoline Quark on 07700 900123, 9 Okapi Lane"

@@ -17,7 +17,7 @@ from oms_sample.play import Settings, prepare
 
 from .conftest import SystemOf
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 SALES = 60
 KILLED = "orders-worker-1"
