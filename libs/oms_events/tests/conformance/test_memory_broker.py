@@ -112,7 +112,7 @@ def test_a_failing_test_tells_its_seed_and_can_be_played_again(tmp_path: Path) -
 
     def play(*options: str) -> tuple[str, str]:
         command = [sys.executable, "-m", "pytest", "-p", "oms_events.testing.fixtures", "-q", *options, "test_it.py"]
-        alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
         said = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False).stdout
         told = re.search(r"seed (\d+): play it again with --seed \1", said)
         thrown = re.search(r"AssertionError: (dice .*)", said)
