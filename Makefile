@@ -25,6 +25,8 @@ SEED ?=
 FAULTS ?= 30
 KINDS ?=
 LOGS ?=
+# Knob of `make test` and `make test-servers`: a program that the tests on servers are run by
+BY ?=
 # Knob of `make images`
 TAG ?= dev
 
@@ -62,16 +64,14 @@ clean: ## stop the system and remove all that it made
 # Two whole systems at a time, however many processors there are: each waits much, and wants 2 GB.
 E2E := $(BIN)/python -m pytest -n 2 --dist loadfile -m e2e
 
-test: install ## every level of tests, on a real broker and database
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e"
-	@$(E2E)
+test: test-fast test-servers ## every level of tests, on a real broker and database
 
 test-fast: install ## the levels that start no processes of the system
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e and not integration"
 
 test-servers: install ## the levels that need a broker and a database
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "integration and not e2e"
-	@$(E2E)
+	@$(BY) $(BIN)/python -m pytest -n auto --dist loadfile -m "integration and not e2e"
+	@$(BY) $(E2E)
 
 check: lint types arch contracts test ## all that must be green
 
