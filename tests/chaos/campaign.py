@@ -23,7 +23,7 @@ from . import auditor, invariants, schedule
 from .faults import KINDS, Kind, NotStruck, fill_disk
 from .invariants import Violation
 from .load import Portions
-from .recovery import NotRecovered, Promised, until_recovered
+from .recovery import NotRecovered, Promised, until_quiet, until_recovered
 from .rig import EVERY_SERVICE, WITH_DATABASE, Rig, running_rig
 
 Report = Callable[[str], None]
@@ -213,7 +213,7 @@ class _Campaign:
         return time.monotonic() - began
 
     async def _audit(self, stage: Stage) -> None:
-        await until_recovered(self._rig, self._promised)
+        await until_quiet(self._rig, self._promised)
         urls = {service: self._rig.database_url(service) for service in WITH_DATABASE}
         evidence = await auditor.gather(
             self._rig.system.bootstrap, urls, ROOT / "services", stage.played.journal.ordered

@@ -42,6 +42,16 @@ async def until_recovered(rig: Rig, promised: Promised, timeout: float = RETURN_
     return time.monotonic() - began
 
 
+async def until_quiet(rig: Rig, promised: Promised) -> None:
+    """Wait until nothing more comes of what the topics hold, however many services one thing goes through. Raises
+    NotRecovered."""
+    before, ends = None, await _ends(rig)
+    while ends != before:
+        await until_recovered(rig, promised)  # all is read, ...
+        await until_recovered(rig, promised)  # ... and what that caused has left the outboxes
+        before, ends = ends, await _ends(rig)
+
+
 async def _outboxes(rig: Rig, since_s: float) -> str:
     """Outboxes with rows written before the fault ended."""
     full = []
