@@ -39,8 +39,8 @@ from oms_events.contracts.settlement import (
 from oms_events.contracts.shared import Destination
 from oms_events.envelope import EventMeta, origin
 from oms_events.registry import Event
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.kafka import KafkaSink
-from oms_events.runtime.settings import Settings
 from oms_events.values import derived_id, order_id
 from oms_local.process import run
 from oms_local.run_folder import throw_away_folder
@@ -175,9 +175,9 @@ def _in_turns(lives: Sequence[Iterator[Event]]) -> Iterator[Event]:
         yield from said
 
 
-async def fill(bootstrap: str, orders: int) -> tuple[int, int]:
+async def fill(broker: Broker, orders: int) -> tuple[int, int]:
     """Put everything into the topics. Returns how many records, and how many facts of orders are among them."""
-    sink = KafkaSink(Settings(kafka_bootstrap=bootstrap), client_id="bench")
+    sink = KafkaSink(broker, client_id="bench")
     await sink.start()
     records, count, facts = [], 0, 0
     now = datetime.now(UTC)
@@ -196,7 +196,7 @@ async def fill(bootstrap: str, orders: int) -> tuple[int, int]:
 async def fold(system: System, database: asyncpg.Connection, orders: int) -> results.Results:
     """Fill the topics, start analytics, and take the times."""
     async with system.held_down(NAME):
-        records, facts = await fill(system.bootstrap, orders)
+        records, facts = await fill(system.broker, orders)
         console.print(f"{records:,} records, {facts:,} of them facts of orders")
     await system.until_ready(NAME)
     before = measure.cpu_seconds(system.pids)

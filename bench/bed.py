@@ -113,7 +113,7 @@ class Bed:
             for sku, nodes in stock.items()
             for node, quantity in nodes.items()
         ]
-        async with Watch(self.system.bootstrap, NodeStockChanged) as watch:
+        async with Watch(self.system.broker, NodeStockChanged) as watch:
             await self.doors.warehouse.post_intake("/v1/stock-reports:batch", reports)
             told = await watch.until((sku.encode() for sku in stock), PATIENCE_S)
         if told < len(stock):
@@ -121,7 +121,7 @@ class Bed:
 
     async def timed(self, orders: Load, *events: type[StockReserved | ShipmentReleased]) -> tuple[int, float]:
         """Send all as fast as they are taken. Returns how many came to the event, and seconds until the last did."""
-        async with Watch(self.system.bootstrap, *events) as watch:
+        async with Watch(self.system.broker, *events) as watch:
             return await self.drive(orders, watch)
 
     async def drive(self, orders: Load, watch: Watch) -> tuple[int, float]:

@@ -14,6 +14,7 @@ from oms_events.contracts.fulfilment import ShipmentAccepted, ShipmentDispatched
 from oms_events.contracts.intake import ReportedParcel, ReportedQuantity, TrackingScan, WarehouseReport
 from oms_events.contracts.orders import OrderCompleted
 from oms_events.registry import Event
+from oms_events.runtime.broker import Broker
 from oms_sample import hops
 
 Shipment = dict[str, Any]
@@ -25,19 +26,19 @@ class Incomplete(Exception):
 
 async def complete(bed: Bed, name: str, orders: int) -> list[str]:
     """Let so many orders through to their end. Returns their ids. Raises Incomplete."""
-    bootstrap = bed.system.bootstrap
-    since = await hops.ends(bootstrap)
+    broker = bed.system.broker
+    since = await hops.ends(broker)
     sent = load.synthetic(name, orders, SKUS, batch=BATCH)
     await bed.timed(sent, ShipmentReleased)
-    shipments = await _released(bootstrap, since)
+    shipments = await _released(broker, since)
     ids = [id_ for batch in sent for id_ in batch.ids]
-    async with Watch(bootstrap, ShipmentAccepted) as watch:
+    async with Watch(broker, ShipmentAccepted) as watch:
         await _report(bed, [_said(shipment, "accepted") for shipment in shipments])
         await _until(watch, ids, ShipmentAccepted)
-    async with Watch(bootstrap, ShipmentDispatched) as watch:
+    async with Watch(broker, ShipmentDispatched) as watch:
         await _report(bed, [_said(shipment, "shipped") for shipment in shipments])
         await _until(watch, ids, ShipmentDispatched)
-    async with Watch(bootstrap, OrderCompleted) as watch:
+    async with Watch(broker, OrderCompleted) as watch:
         scans = [scan for shipment in shipments for scan in _scans(shipment)]
         await bed.doors.carrier.post_intake("/v1/tracking-scans:batch", scans)
         await _until(watch, ids, OrderCompleted)
@@ -82,10 +83,10 @@ def _scans(shipment: Shipment) -> list[TrackingScan]:
     ]
 
 
-async def _released(bootstrap: str, since: hops.Offsets) -> list[Shipment]:
+async def _released(broker: Broker, since: hops.Offsets) -> list[Shipment]:
     """What the warehouse would be told."""
     shipments: dict[str, Shipment] = {}
-    async with hops.subscriber(bootstrap, ShipmentReleased.topic.name) as consumer:
+    async with hops.subscriber(broker, ShipmentReleased.topic.name) as consumer:
         left = dict(await consumer.end_offsets(list(consumer.assignment())))
         for place in left:
             consumer.seek(place, since.get(place, 0))

@@ -13,6 +13,7 @@ from bench import results
 from bench.bed import Bed
 from bench.watch import Watch
 from oms_events.contracts.fulfilment import ShipmentReleased
+from oms_events.runtime.broker import Broker
 from oms_sample import hops
 
 PER_S = 2.0
@@ -29,12 +30,12 @@ class Stamp(NamedTuple):
 
 async def one_event(bed: Bed, seconds: float) -> results.Results:
     """A few orders, one at a time."""
-    since = await hops.ends(bed.system.bootstrap)
+    since = await hops.ends(bed.system.broker)
     posted: dict[bytes, float] = {}
-    async with Watch(bed.system.bootstrap, ShipmentReleased) as watch:
+    async with Watch(bed.system.broker, ShipmentReleased) as watch:
         await bed.pour("alone", PER_S, seconds, posted)
         await watch.until(posted, 10.0)
-    stamps = await _stamps(bed.system.bootstrap, since)
+    stamps = await _stamps(bed.system.broker, since)
     handling: dict[str, list[float]] = {}
     handled: dict[str, list[float]] = {}
     for start, end in HOPS:
@@ -56,10 +57,10 @@ def _spreads(times: Mapping[str, list[float]]) -> results.Results:
     }
 
 
-async def _stamps(bootstrap: str, since: hops.Offsets) -> dict[tuple[str, bytes], Stamp]:
+async def _stamps(broker: Broker, since: hops.Offsets) -> dict[tuple[str, bytes], Stamp]:
     """By type and order, the first of each."""
     stamps: dict[tuple[str, bytes], Stamp] = {}
-    async with hops.subscriber(bootstrap, *hops.TOPICS) as consumer:
+    async with hops.subscriber(broker, *hops.TOPICS) as consumer:
         until = await consumer.end_offsets(list(consumer.assignment()))
         left = {place for place, end in until.items() if end > since.get(place, 0)}
         for place in until:

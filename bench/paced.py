@@ -22,16 +22,16 @@ async def idle(bed: Bed, seconds: float) -> results.Results:
 
 async def paced(bed: Bed, rate: float, seconds: float) -> results.Results:
     """Orders at an even pace."""
-    since = await hops.ends(bed.system.bootstrap)
+    since = await hops.ends(bed.system.broker)
     posted: dict[bytes, float] = {}
-    async with Watch(bed.system.bootstrap, ShipmentReleased) as watch:
+    async with Watch(bed.system.broker, ShipmentReleased) as watch:
         meter = bed.meter()
         await bed.pour(f"paced-{rate:.0f}", rate, seconds, posted)
         cost = meter.cores()
         await watch.until(posted, PATIENCE_S)
     times = [1000 * (at - posted[order]) for order, at in watch.seen.items() if order in posted]
     spread = hops.Spread.of(times)
-    tape = await hops.read(bed.system.bootstrap, since)
+    tape = await hops.read(bed.system.broker, since)
     by_hop = {name: {"p50": hop.p50, "p99": hop.p99} for name, hop in tape.hops().items()}
     return {
         "at_orders_per_s": round(rate, 1),

@@ -35,7 +35,7 @@ async def relay(bed: Bed, events: int) -> results.Results:
     if broker is None:
         return {"relay": "not measured: the broker does not run here"}
     database = await asyncpg.connect(bed.system.database_urls[SERVICE].replace("+asyncpg", ""))
-    async with hops.subscriber(bed.system.bootstrap, ProductDefined.topic.name) as consumer:
+    async with hops.subscriber(bed.system.broker, ProductDefined.topic.name) as consumer:
         await consumer.seek_to_end()
         for place in consumer.assignment():
             await consumer.position(place)  # seeking is lazy, and the broker is about to stand still

@@ -141,7 +141,7 @@ class Bench:
     async def hot_sku(self) -> results.Results:
         """All want the same SKU, and four of five can have it: reserved must be exactly what there is."""
         orders = load.synthetic("hot", self._scale.hot, [HOT], batch=BATCH, lines=1, paid=False)
-        async with Watch(self._bed.system.bootstrap, StockReserved, StockReservationRejected) as watch:
+        async with Watch(self._bed.system.broker, StockReserved, StockReservationRejected) as watch:
             came, seconds = await self._bed.drive(orders, watch)
         reserved = watch.by_type[StockReserved.type.encode()]
         if reserved != int(self._scale.hot * 0.8):

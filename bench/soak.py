@@ -32,7 +32,7 @@ async def soak(bed: Bed, minutes: float, rate: float) -> results.Results:
     """Load, look, judge."""
     posted: dict[bytes, float] = {}
     samples: list[tuple[float, Mapping[str, float]]] = []
-    async with Watch(bed.system.bootstrap, ShipmentReleased) as watch:
+    async with Watch(bed.system.broker, ShipmentReleased) as watch:
         meter = bed.meter()
         looking = asyncio.create_task(_look(bed, samples))
         await bed.pour("soak", rate, 60 * minutes, posted)

@@ -27,7 +27,7 @@ async def sustained(bed: Bed, rate: float, minutes: float) -> results.Results:
     """Load, count, judge."""
     posted: dict[bytes, float] = {}
     lag: list[tuple[float, float]] = []
-    async with Watch(bed.system.bootstrap, ShipmentReleased) as watch:
+    async with Watch(bed.system.broker, ShipmentReleased) as watch:
         meter = bed.meter()
         counting = asyncio.create_task(_count(posted, watch, lag))
         await bed.pour("sustained", rate, 60 * minutes, posted)

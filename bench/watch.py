@@ -7,23 +7,24 @@ from contextlib import suppress
 from typing import Self
 
 from oms_events.registry import Event
+from oms_events.runtime.broker import Broker
 from oms_sample.hops import subscriber
 
 
 class Watch:
     """Notes when each order first came to one of some events of a topic. An async context."""
 
-    def __init__(self, bootstrap: str, *events: type[Event]) -> None:
+    def __init__(self, broker: Broker, *events: type[Event]) -> None:
         self._topic = events[0].topic.name
         self._types = {event.type.encode() for event in events}
-        self._bootstrap = bootstrap
+        self._broker = broker
         self._changed = asyncio.Event()
         self.seen: dict[bytes, float] = {}
         """By order id: seconds since the epoch, as the record's producer stamped it."""
         self.by_type: dict[bytes, int] = dict.fromkeys(self._types, 0)
 
     async def __aenter__(self) -> Self:
-        self._consumer = subscriber(self._bootstrap, self._topic)
+        self._consumer = subscriber(self._broker, self._topic)
         await self._consumer.start()
         await self._consumer.seek_to_end()
         for place in self._consumer.assignment():

@@ -166,7 +166,7 @@ async def told(system: System) -> Mapping[str, set[bytes]]:
     ids: dict[str, set[bytes]] = {}
     try:
         names = [topic.name for topic in topics()]
-        consumer.assign([TopicPartition(*partition) for partition in await partitions_of(system.bootstrap, names)])
+        consumer.assign([TopicPartition(*partition) for partition in await partitions_of(system.broker, names)])
         ends = await consumer.end_offsets(consumer.assignment())
         while any([await consumer.position(tp) < end for tp, end in ends.items()]):
             for messages in (await consumer.getmany(timeout_ms=500)).values():
@@ -191,7 +191,7 @@ async def behind(system: System) -> int:
     places = [
         place
         for service in SERVICES
-        for place in await offsets.show(system.bootstrap, service.group, [topic.name for topic in service.topics()])
+        for place in await offsets.show(system.broker, service.group, [topic.name for topic in service.topics()])
     ]
     return sum(place.behind for place in places)
 

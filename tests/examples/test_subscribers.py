@@ -19,6 +19,7 @@ from oms_events.contracts.orders import ORDER, OrderLine, OrderPaid, OrderPlaced
 from oms_events.contracts.shared import Destination
 from oms_events.envelope import EventMeta
 from oms_events.registry import Event
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.kafka import ensure_topics
 from oms_events.values import derived_text, order_id
 
@@ -97,7 +98,7 @@ def strangers(shop: Shop) -> list[Record]:
 
 
 async def _send(bootstrap: str, records: Sequence[Record]) -> None:
-    await ensure_topics(bootstrap, [ORDER], partitions=4, replication=1)
+    await ensure_topics(Broker(bootstrap), [ORDER], partitions=4, replication=1)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)
     await producer.start()
     try:

@@ -14,7 +14,6 @@ import pytest_asyncio
 from oms_events.codec import Record
 from oms_events.contracts.intake import ChannelOrderReceived
 from oms_events.runtime.kafka import KafkaSink
-from oms_events.runtime.settings import Settings
 from oms_events.signing import SignedAuth
 from oms_events.values import order_id
 from oms_local.profile import Profile
@@ -68,7 +67,7 @@ def order(no: str, **changes: object) -> dict[str, object]:
 
 async def append_unreadable(system: System) -> None:
     """A foreign producer's idea of an order."""
-    sink = KafkaSink(Settings(kafka_bootstrap=system.bootstrap), client_id="foreign")
+    sink = KafkaSink(system.broker, client_id="foreign")
     names = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time")
     values = ("1.0", str(order_id("web", "uk", "A-2")), "/foreign", ChannelOrderReceived.type, "2026-03-02T09:00:00Z")
     headers = [(name, value.encode()) for name, value in zip(names, values, strict=True)]

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from oms_events import registry
 from oms_events.runtime import migrations, requirements
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.kafka import ensure_topics
 from oms_events.runtime.settings import Settings
 from oms_events.testing.fixtures import MakeDatabase
@@ -24,6 +25,10 @@ def _settings(url: str, bootstrap: str = "127.0.0.1:1") -> Settings:
     return Settings(database_url=SecretStr(url), kafka_bootstrap=bootstrap)
 
 
+async def missing(settings: Settings) -> str | None:
+    return await requirements.missing(service, settings, FOLDER, Broker.of(settings))
+
+
 async def _run(url: str, statement: str) -> CursorResult[Any]:
     engine = create_async_engine(url)
     async with engine.begin() as connection:
@@ -34,9 +39,9 @@ async def _run(url: str, statement: str) -> CursorResult[Any]:
 
 async def test_an_empty_database_is_behind_and_a_missing_one_too(make_database: MakeDatabase) -> None:
     url = await asyncio.to_thread(make_database, "start")
-    assert str(await requirements.missing(service, _settings(url), FOLDER)).startswith("database: at revision none")
+    assert str(await missing(_settings(url))).startswith("database: at revision none")
     nowhere = url.rpartition("/")[0] + "/nowhere"
-    assert str(await requirements.missing(service, _settings(nowhere), FOLDER)).startswith("database: ")
+    assert str(await missing(_settings(nowhere))).startswith("database: ")
 
 
 async def test_a_database_between_two_versions_is_behind(make_database: MakeDatabase) -> None:
@@ -60,7 +65,7 @@ async def test_older_code_starts_on_a_newer_database_and_leaves_it_as_it_is(make
 async def test_topics_are_waited_for(make_database: MakeDatabase, kafka_bootstrap: str) -> None:
     url = await asyncio.to_thread(make_database, "start")
     await asyncio.to_thread(migrations.upgrade, FOLDER, database_url=url)
-    unreachable = await requirements.missing(service, _settings(url), FOLDER)
+    unreachable = await missing(_settings(url))
     assert str(unreachable).startswith("broker: ")
-    await ensure_topics(kafka_bootstrap, registry.topics(), partitions=1)
+    await ensure_topics(Broker(kafka_bootstrap), registry.topics(), partitions=1)
     assert await requirements.until_met(service, _settings(url, kafka_bootstrap), FOLDER, wait_s=5)

@@ -13,6 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from oms_events.registry import Topic
+from oms_events.runtime.broker import Broker
 from oms_local import containers, kafka, postgres, provision
 from oms_local.detour import Detour
 from oms_local.platform import PlatformUnavailable, acquire
@@ -43,7 +44,7 @@ async def test_what_was_written_is_there_after_a_second_start(way, tmp_path, pyt
         )
 
     async with running() as platform:
-        await provision.create_topics(platform.bootstrap, [TOPIC], 1, said.append)
+        await provision.create_topics(Broker(platform.bootstrap), [TOPIC], 1, said.append)
         async with AIOKafkaProducer(bootstrap_servers=platform.bootstrap) as producer:
             await producer.send_and_wait(TOPIC.name, b"kept")
         connection = await asyncpg.connect(platform.postgres.url())
@@ -192,15 +193,17 @@ class TestProvision:
 
     async def test_topics_get_their_settings_and_a_second_time_stay(self, platform, said):
         topic = Topic("oms.local.compacted.v1", key="sku", cleanup="compact")
-        await provision.create_topics(platform.bootstrap, [topic], 3, said.append)
+        await provision.create_topics(Broker(platform.bootstrap), [topic], 3, said.append)
         assert said == []
-        await provision.create_topics(platform.bootstrap, [topic], 5, said.append)
+        await provision.create_topics(Broker(platform.bootstrap), [topic], 5, said.append)
         assert said == ["topic oms.local.compacted.v1 keeps its 3 partitions"]
         assert await configured(platform.bootstrap, topic.name, "cleanup.policy") == "compact"
 
     async def test_a_topic_that_the_broker_refuses_is_named(self, platform, said):
         with pytest.raises(provision.ProvisionFailed, match=r"InvalidTopicError: topic spaces are refused"):
-            await provision.create_topics(platform.bootstrap, [Topic("spaces are refused", key="k")], 1, said.append)
+            await provision.create_topics(
+                Broker(platform.bootstrap), [Topic("spaces are refused", key="k")], 1, said.append
+            )
 
 
 async def configured(bootstrap: str, topic: str, setting: str) -> str:

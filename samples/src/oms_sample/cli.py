@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from oms_events.runtime.settings import SettingRefused
 from oms_local.errors import LaunchError
 from oms_local.signals import until_told_to_stop
 from oms_sample import audit, hops, measure, summary
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(asyncio.run(options.command(options)))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (BookError, NotRunning, LaunchError, Refused, Unavailable, Stalled) as failure:
+    except (BookError, NotRunning, SettingRefused, LaunchError, Refused, Unavailable, Stalled) as failure:
         console.print(f"oms-sample: {failure}", style="red", markup=False)
         return UNUSABLE
     except ExceptionGroup as group:
@@ -91,7 +92,7 @@ async def cut_slice(options: argparse.Namespace) -> int:
 
 async def _play(endpoints: Endpoints, book: Book, options: argparse.Namespace) -> int:
     async with Doors(endpoints) as doors:
-        since = await hops.ends(endpoints.bootstrap)
+        since = await hops.ends(endpoints.broker)
         stage = await prepare(doors, book, Settings(options.rate, options.seed), _report)
         settlement = Settlement(doors.finance, book, stage.played, _report)
         await settlement.prepare()
@@ -103,7 +104,7 @@ async def _play(endpoints: Endpoints, book: Book, options: argparse.Namespace) -
         settled = await _settle(settlement, doors, played)
         verdict = audit.judge(played.journal, await audit.inspect(doors.operator))
         stock = await doors.operator.get("/v1/services/inventory/summary")
-    tape = await hops.read(endpoints.bootstrap, since)
+    tape = await hops.read(endpoints.broker, since)
     result = summary.Summary(played, verdict, tape, costs, stock, settled)
     summary.show(result, console)
     if options.summary is not None:

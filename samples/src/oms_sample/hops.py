@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from oms_events.contracts import fulfilment, intake, inventory, logistics, orders
 from oms_events.registry import Event
+from oms_events.runtime.broker import Broker
 
 _TO_THE_DOOR: tuple[type[Event], ...] = (
     intake.ChannelOrderReceived,
@@ -81,16 +82,16 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ranked[max(0, math.ceil(share * len(ranked)) - 1)]
 
 
-async def ends(bootstrap: str) -> Offsets:
+async def ends(broker: Broker) -> Offsets:
     """Where the topics of the way end now."""
-    async with subscriber(bootstrap, *TOPICS) as consumer:
+    async with subscriber(broker, *TOPICS) as consumer:
         return dict(await consumer.end_offsets(list(consumer.assignment())))
 
 
-async def read(bootstrap: str, since: Offsets) -> Tape:
+async def read(broker: Broker, since: Offsets) -> Tape:
     """The way of all orders since those offsets, up to the present end."""
     tape = Tape()
-    async with subscriber(bootstrap, *TOPICS) as consumer:
+    async with subscriber(broker, *TOPICS) as consumer:
         until = await consumer.end_offsets(list(consumer.assignment()))
         left = {place for place, end in until.items() if end > since.get(place, 0)}
         for place in until:
@@ -108,11 +109,11 @@ async def read(bootstrap: str, since: Offsets) -> Tape:
     return tape
 
 
-def subscriber(bootstrap: str, *topics: str) -> AIOKafkaConsumer:
+def subscriber(broker: Broker, *topics: str) -> AIOKafkaConsumer:
     """A consumer of all partitions, in no group: it takes nothing away from anyone and leaves no trace."""
     return AIOKafkaConsumer(
         *topics,
-        bootstrap_servers=bootstrap,
+        **broker.options(),
         enable_auto_commit=False,
         auto_offset_reset="latest",
         max_partition_fetch_bytes=4 << 20,

@@ -16,6 +16,7 @@ from oms_analytics.service import service
 from oms_events.codec import Record, encode
 from oms_events.envelope import EventMeta, origin
 from oms_events.registry import Event
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.kafka import KafkaSink, ensure_topics
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.service import Service
@@ -64,7 +65,7 @@ def record_of(event: Event, number: int) -> Record:
 
 @pytest.fixture
 async def settings(kafka_bootstrap: str, migrated_database: Callable[[Service, Path], str]) -> Settings:
-    await ensure_topics(kafka_bootstrap, service.topics(), partitions=4)
+    await ensure_topics(Broker(kafka_bootstrap), service.topics(), partitions=4)
     url = await asyncio.to_thread(migrated_database, service, MIGRATIONS)
     return Settings(kafka_bootstrap=kafka_bootstrap, database_url=SecretStr(url), roles="consumer,deadlines,relay")
 
@@ -105,7 +106,7 @@ async def test_read_again_from_kafka_everything_is_the_same_to_the_byte(
     dice = random.Random(20260302)
     told = lives(dice)
     records = [record_of(event, number) for number, event in enumerate(told)]
-    sink = KafkaSink(settings, client_id="test")
+    sink = KafkaSink(Broker.of(settings), client_id="test")
     await sink.start()
     await (await sink.send([*records, *dice.choices(records, k=50)]))
     await sink.stop()

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer
 
 from oms_events.codec import Record, decode
 from oms_events.contracts.intake import CHANNEL_ORDER, ChannelOrderReceived
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.kafka import ensure_topics
 from oms_events.signing import SignedAuth
 from oms_gateway import keys
@@ -48,7 +49,7 @@ async def process(
     kafka_bootstrap: str, auth: SignedAuth, tmp_path: Path, port: int
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     topics = list({event.topic.name: event.topic for event in EVENTS}.values())
-    await ensure_topics(kafka_bootstrap, topics, partitions=2)
+    await ensure_topics(Broker(kafka_bootstrap), topics, partitions=2)
     environment = os.environ | {
         "OMS_KAFKA_BOOTSTRAP": kafka_bootstrap,
         "OMS_GATEWAY_KEYS_FILE": str(tmp_path / "keys.json"),

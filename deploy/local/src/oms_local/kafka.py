@@ -10,8 +10,8 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -37,6 +37,25 @@ _STOPPED_BY_SIGTERM = 143
 
 class MavenMissing(LaunchError):
     """The jars are not in the cache and there is no Maven to fetch them."""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaListener:
+    """One more way in."""
+
+    name: str
+    port: int
+    """Where it listens."""
+    tells: int
+    """The port that clients are told to come to."""
+    protocol: str = "PLAINTEXT"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Of this listener alone, by their names without its prefix."""
+
+    @classmethod
+    def of(cls, service: str, detour: Detour) -> "KafkaListener":
+        """The way of a service with a detour."""
+        return cls(service.upper(), detour.broker_listens, detour.broker_port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +88,16 @@ class Kafka:
         return home / "classes.jsa"
 
     def program(
-        self, home: Path, port: int, controller_port: int, profile: Profile, detours: Mapping[str, Detour] | None = None
+        self, home: Path, port: int, controller_port: int, profile: Profile, listeners: Sequence["KafkaListener"] = ()
     ) -> Program:
-        """The broker with its data in `home`, which is formatted when it is new."""
+        """The broker with its data in `home`, which is formatted when it is new. It listens at `port` in any case."""
         home = home.absolute()
         home.mkdir(exist_ok=True)
         data = home / "data"
         if not data.exists():
             shutil.copytree(self._template, data)
         settings = home / "server.properties"
-        settings.write_text(_server_properties(data, port, controller_port, detours or {}))
+        settings.write_text(_server_properties(data, port, controller_port, listeners))
         if self._classes.exists():
             archive = f"-XX:SharedArchiveFile={self._classes}"
         else:
@@ -107,12 +126,17 @@ class Kafka:
         if self._template.exists():
             return
         with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-            data = Path(scratch) / "data"
-            settings = Path(scratch) / "server.properties"
-            settings.write_text(_server_properties(data, PREFERRED_PORT, PREFERRED_PORT + 1, {}))
-            command = self._command("-Xmx128m")
-            await run([*command, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(settings)])
-            data.rename(self._template)
+            await self.format(Path(scratch))
+            (Path(scratch) / "data").rename(self._template)
+
+    async def format(self, home: Path, logins: Sequence[str] = ()) -> None:
+        """Make the data folder of a new broker in `home`. It knows these logins, told as
+        `SCRAM-SHA-512=[name=...,password=...]`, from its first start on."""
+        settings = home / "server.properties"
+        settings.write_text(_server_properties(home / "data", PREFERRED_PORT, PREFERRED_PORT + 1))
+        known = [word for login in logins for word in ("--add-scram", login)]
+        command = [*self._command("-Xmx128m"), "kafka.tools.StorageTool", "format"]
+        await run([*command, "-t", _CLUSTER_ID, "-c", str(settings), *known])
 
     async def fetch_jars(self, report: Report) -> None:
         """Let Maven copy the jars once. Raises MavenMissing."""
@@ -200,13 +224,15 @@ def broker_settings(listen: str, controller: str, advertised: str, data: str) ->
     }
 
 
-def _server_properties(data: Path, port: int, controller_port: int, detours: Mapping[str, Detour]) -> str:
+def _server_properties(data: Path, port: int, controller_port: int, listeners: Sequence[KafkaListener] = ()) -> str:
     broker, controller = f"{LOCALHOST}:{port}", f"{LOCALHOST}:{controller_port}"
     settings = broker_settings(broker, controller, advertised=broker, data=str(data))
-    for service, detour in detours.items():
-        settings["listeners"] += f",{service.upper()}://{LOCALHOST}:{detour.broker_listens}"
-        settings["advertised.listeners"] += f",{service.upper()}://{LOCALHOST}:{detour.broker_port}"
-        settings["listener.security.protocol.map"] += f",{service.upper()}:PLAINTEXT"
-    if detours:
+    for listener in listeners:
+        settings["listeners"] += f",{listener.name}://{LOCALHOST}:{listener.port}"
+        settings["advertised.listeners"] += f",{listener.name}://{LOCALHOST}:{listener.tells}"
+        settings["listener.security.protocol.map"] += f",{listener.name}:{listener.protocol}"
+        prefix = f"listener.name.{listener.name.lower()}"
+        settings |= {f"{prefix}.{name}": value for name, value in listener.settings.items()}
+    if listeners:
         settings["inter.broker.listener.name"] = "PLAINTEXT"
     return "".join(f"{name}={value}\n" for name, value in settings.items())

@@ -40,7 +40,8 @@ async def local_platform(
 
     async def start_broker() -> None:
         began = time.monotonic()
-        await supervisor.start(broker.program(kafka_home, broker_port, controller_port, profile, detours))
+        listeners = [kafka.KafkaListener.of(service, detour) for service, detour in (detours or {}).items()]
+        await supervisor.start(broker.program(kafka_home, broker_port, controller_port, profile, listeners))
         report(f"broker: local Kafka {kafka.VERSION} on {LOCALHOST}:{broker_port} ({_since(began)})")
 
     async def start_database() -> None:

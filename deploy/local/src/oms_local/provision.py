@@ -4,10 +4,10 @@ import time
 from collections.abc import Mapping, Sequence
 
 import asyncpg
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from oms_events.registry import Topic
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.kafka import ensure_topics
 from oms_local.errors import LaunchError
 from oms_local.process import run, together
@@ -49,20 +49,16 @@ async def _execute(connection: asyncpg.Connection, statement: str, *parts: str) 
     await connection.execute(await connection.fetchval("select format($1, variadic $2::text[])", statement, parts))
 
 
-async def create_topics(bootstrap: str, topics: Sequence[Topic], partitions: int, report: Report) -> None:
+async def create_topics(broker: Broker, topics: Sequence[Topic], partitions: int, report: Report) -> None:
     """Every topic with its settings. One that exists stays as it is; a different number of partitions is said."""
     try:
-        await ensure_topics(bootstrap, topics, partitions=partitions)
+        await ensure_topics(broker, topics, partitions=partitions)
     except KafkaError as error:
         raise ProvisionFailed(f"the broker did not create the topics: {error}") from None
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
+    async with broker.admin() as admin:
         for found in await admin.describe_topics([topic.name for topic in topics]):
             if len(found["partitions"]) != partitions:
                 report(f"topic {found['topic']} keeps its {len(found['partitions'])} partitions")
-    finally:
-        await admin.close()
 
 
 async def migrate(scripts: Mapping[str, Mapping[str, str]], report: Report) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from oms_events import registry
+from oms_events.runtime.broker import Broker
 from oms_local import pages, probes, provision
 from oms_local.detour import Detour
 from oms_local.errors import LaunchError
@@ -90,6 +91,10 @@ class System:
     @property
     def bootstrap(self) -> str:
         return self.platform.bootstrap
+
+    @property
+    def broker(self) -> Broker:
+        return Broker(self.bootstrap)
 
     def pids(self) -> dict[str, int]:
         """Present processes by name, broker and database included where they run here. Workers are called
@@ -243,7 +248,7 @@ def _script(service: Service) -> str:
 
 async def _provision(plan: _Plan, report: Report) -> None:
     await provision.create_databases(plan.platform, plan.passwords)
-    await provision.create_topics(plan.platform.bootstrap, registry.topics(), plan.options.partitions, report)
+    await provision.create_topics(Broker(plan.platform.bootstrap), registry.topics(), plan.options.partitions, report)
     with_database = [service for service in plan.options.services if service.has_database]
     await provision.migrate({_script(service): plan.environment(service) for service in with_database}, report)
 

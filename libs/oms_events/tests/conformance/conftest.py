@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from oms_events import registry
 from oms_events.registry import Topic
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.kafka import ensure_topics
 from oms_events.runtime.tables import create_messaging_v1, upgrade_messaging_v2, upgrade_messaging_v3
 from oms_events.testing.fixtures import MakeDatabase
@@ -66,7 +67,7 @@ async def kit(
 ) -> AsyncIterator[Kit]:
     url = await asyncio.to_thread(make_database, "conformance", template=messaging_database)
     if bootstrap:
-        await ensure_topics(bootstrap, [Stepped.topic, Noted.topic], partitions=PARTITIONS)
+        await ensure_topics(Broker(bootstrap), [Stepped.topic, Noted.topic], partitions=PARTITIONS)
     kit = Kit(url, bootstrap)
     yield kit
     await kit.close()

@@ -26,6 +26,7 @@ from oms_events.codec import Record, encode
 from oms_events.envelope import Batch, EventMeta
 from oms_events.registry import Event, Topic, event, upcast
 from oms_events.runtime import dead_letters
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.deadlines import Deadline
 from oms_events.runtime.kafka import KafkaSink, KafkaSource
 from oms_events.runtime.lifecycle import Runtime
@@ -232,10 +233,12 @@ class Kit:
         if self.memory:
             static = bool(settings.instance)
             return self.memory.source(self.consumer_group, [Stepped.topic.name], member, static=static)
-        return KafkaSource(settings, group=self.consumer_group, topics=[Stepped.topic.name])
+        return KafkaSource(Broker.of(settings), settings, group=self.consumer_group, topics=[Stepped.topic.name])
 
     def sink(self, **changed: object) -> RecordSink:
-        return self.memory.sink() if self.memory else KafkaSink(self.settings(**changed), client_id=self.group)
+        if self.memory:
+            return self.memory.sink()
+        return KafkaSink(Broker.of(self.settings(**changed)), client_id=self.group)
 
     def runtime(
         self, member: str = "a", *, counting: Counting | None = None, sink: RecordSink | None = None, **changed: object

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from oms_events.codec import Record
 from oms_events.registry import Event, Topic
 from oms_events.runtime import kafka
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.courtesy import Courtesy
 from oms_events.runtime.kafka import KafkaSink, TopicsMissing, partition_of
 from oms_events.runtime.lifecycle import Runtime
@@ -480,7 +481,7 @@ async def test_partitions_added_while_a_static_member_was_away_are_read_when_it_
     assert max(moved) >= PARTITIONS
     async with kit.runtime(instance="static").running():
         # A writer that knows the new partitions.
-        sink = KafkaSink(settings, client_id="after")
+        sink = KafkaSink(Broker.of(settings), client_id="after")
         await (await sink.send([record_of(Stepped(counter=counter, seq=0)) for counter in counters]))
         await sink.stop()
         await kit.until_steps({key: [0] for key in ["before", *counters]})

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import httpx
 import structlog
 
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.files import FileStore
 from oms_events.runtime.kafka import KafkaSink, require_topics
 from oms_events.runtime.ports import RecordSink
@@ -50,7 +51,8 @@ class Gateway:
     ) -> None:
         self.settings = settings
         self.tracing = tracing or Tracing.from_environment("gateway", instance=settings.instance)
-        self._sink = sink or KafkaSink(settings, client_id="oms-gateway")
+        self._broker = Broker.of(settings)
+        self._sink = sink or KafkaSink(self._broker, client_id="oms-gateway")
         self._client = client or build_client()
         urls = settings.service_urls()
         ring = KeyRing(settings.gateway_keys_file, settings.gateway_root_key.get_secret_value())
@@ -116,7 +118,7 @@ class Gateway:
         topics = sorted({event.topic.name for event in EVENTS})
         try:
             async with asyncio.timeout(_LOOK_TIMEOUT_S):
-                await require_topics(self.settings.kafka_bootstrap, topics)
+                await require_topics(self._broker, topics)
                 await self._sink.start()
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer is the same
             log.warning("broker not ready", error=type(error).__name__, reason=str(error))

@@ -17,7 +17,7 @@ from oms_events.runtime import dead_letters, logs, migrations, replay_cli, requi
 from oms_events.runtime.database import build_engine
 from oms_events.runtime.lifecycle import Runtime, serve
 from oms_events.runtime.service import Service
-from oms_events.runtime.settings import ROLES, Settings
+from oms_events.runtime.settings import ROLES, SettingRefused, Settings, read_settings
 
 AUTOGROUP = Path("/proc/self/autogroup")
 
@@ -36,17 +36,21 @@ class Command:
 
 
 def main_for(service: Service, *, migrations_folder: Path, commands: Sequence[Command] = ()) -> Callable[[], None]:
-    """The console script of a service."""
+    """The console script of a service. Exit code 2: settings that cannot be right, or an impossible wish."""
 
     def main(argv: Sequence[str] | None = None) -> None:
-        sys.exit(_main(service, migrations_folder, commands, argv))
+        try:
+            sys.exit(_main(service, migrations_folder, commands, argv))
+        except SettingRefused as error:
+            print(f"oms-{service.name}: {error}", file=sys.stderr)
+            sys.exit(replay_cli.REFUSED)
 
     return main
 
 
 def _main(service: Service, folder: Path, own: Sequence[Command], argv: Sequence[str] | None) -> int:
     arguments = _parser(service, own).parse_args(argv)
-    settings = Settings()
+    settings = read_settings(Settings)
     logs.configure(service.name, level=settings.log_level, log_format=settings.log_format)
     if arguments.command == "serve":
         if arguments.roles:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from oms_events.runtime import logs
 from oms_events.runtime.lifecycle import HttpServer, stop_signal
-from oms_events.runtime.settings import Settings
+from oms_events.runtime.settings import SettingRefused, Settings
 
 log = structlog.get_logger()
 
@@ -81,7 +81,7 @@ def run_command(
 ) -> None:
     """Parse, and call what the command was given as `run`. Exit code 2, with the reason on standard error: refused."""
     arguments = parser.parse_args(argv)
-    refused: tuple[type[Exception], ...] = (OSError, *refusals)
+    refused: tuple[type[Exception], ...] = (OSError, SettingRefused, *refusals)
     try:
         arguments.run(arguments)
     except ValidationError as error:

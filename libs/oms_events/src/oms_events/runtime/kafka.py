@@ -14,6 +14,7 @@ from aiokafka.errors import (
     CommitFailedError,
     GroupCoordinatorNotAvailableError,
     IllegalStateError,
+    KafkaConnectionError,
     KafkaError,
     for_code,
 )
@@ -21,10 +22,11 @@ from aiokafka.errors import (
 from oms_events.codec import Record
 from oms_events.registry import Topic
 from oms_events.runtime import aiokafka_patch
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.ownership import unowned
 from oms_events.runtime.ports import Partition, SendOvertaken
 from oms_events.runtime.retry import backoff
-from oms_events.runtime.settings import Settings
+from oms_events.runtime.settings import SettingRefused, Settings
 
 log = structlog.get_logger()
 
@@ -56,7 +58,8 @@ class TopicsMissing(RuntimeError):
 class KafkaSource:
     """One member of a consumer group."""
 
-    def __init__(self, settings: Settings, *, group: str, topics: Sequence[str]) -> None:
+    def __init__(self, broker: Broker, settings: Settings, *, group: str, topics: Sequence[str]) -> None:
+        self._broker = broker
         self._settings = settings
         self._group = group
         self._topics = topics
@@ -72,7 +75,7 @@ class KafkaSource:
     async def start(self, on_revoked: Callable[[], Awaitable[None]]) -> None:
         settings = self._settings
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.kafka_bootstrap,
+            **self._broker.options(),
             group_id=self._group,
             group_instance_id=f"{self._group}.{settings.instance}" if settings.instance else None,
             client_id=f"{self._group}.{settings.instance or 'member'}",
@@ -130,7 +133,11 @@ class KafkaSource:
     async def _claim_unowned(self) -> None:
         """Ask for a new assignment where the one that we were given leaves partitions to nobody."""
         self._look_at = time.monotonic() + _LOOK_FOR_UNOWNED_S
-        nobodys = await unowned(self._settings.kafka_bootstrap, self._group, self._topics)
+        try:
+            nobodys = await unowned(self._broker, self._group, self._topics)
+        except SettingRefused as error:
+            # A login that was changed while we run is the next start's matter: what is connected goes on.
+            raise KafkaConnectionError(str(error)) from None
         self._assigned_anew = nobodys is None
         if nobodys:
             log.warning("partitions without an owner", group=self._group, count=len(nobodys))
@@ -230,8 +237,8 @@ class KafkaSink:
     After a refused batch an idempotent producer stays out of sequence for good (aio-libs/aiokafka#1017).
     """
 
-    def __init__(self, settings: Settings, *, client_id: str) -> None:
-        self._bootstrap = settings.kafka_bootstrap
+    def __init__(self, broker: Broker, *, client_id: str) -> None:
+        self._broker = broker
         self._client_id = client_id
         self._producer: AIOKafkaProducer | None = None
         self._lock = asyncio.Lock()
@@ -249,7 +256,7 @@ class KafkaSink:
         async with self._lock:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._bootstrap,
+                    **self._broker.options(),
                     client_id=self._client_id,
                     enable_idempotence=True,
                     acks="all",
@@ -367,25 +374,21 @@ async def _queue(producer: AIOKafkaProducer, batch: Any, topic: str, partition: 
 
 
 async def ensure_topics(
-    bootstrap: str, topics: Sequence[Topic], *, partitions: int, replication: int | None = None
+    broker: Broker, topics: Sequence[Topic], *, partitions: int, replication: int | None = None
 ) -> list[str]:
     """Create what is missing; answers the names created. A topic that exists stays as it is.
 
     Without `replication`: three replicas, or as many as there are brokers. Waits until consumer groups can be
     formed, too: on a new cluster the first question makes the broker create what it needs for them. Raises KafkaError
-    when the broker refuses a topic.
+    when the broker refuses a topic, SettingRefused when it refuses us.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
+    async with broker.admin() as admin:
         copies = replication or min(_REPLICAS, len((await admin.describe_cluster())["brokers"]))
         wanted = [NewTopic(topic.name, partitions, copies, topic_configs=topic.config()) for topic in topics]
         response = await admin.create_topics(wanted)
         await _until_groups_form(admin)
         refused = {name for name, code, *_ in response.topic_errors if code not in (0, _TOPIC_ALREADY_EXISTS)}
         await _until_known(admin, {topic.name for topic in topics} - refused)
-    finally:
-        await admin.close()
     created = []
     for name, code, *_ in response.topic_errors:  # an error is in the answer; the client does not raise it
         if code == 0:
@@ -413,13 +416,9 @@ async def _until_groups_form(admin: AIOKafkaAdminClient) -> None:
             return
 
 
-async def require_topics(bootstrap: str, names: Sequence[str]) -> None:
-    """Raise TopicsMissing, naming them, unless every topic exists."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
+async def require_topics(broker: Broker, names: Sequence[str]) -> None:
+    """Raise TopicsMissing, naming them, unless every topic exists; SettingRefused where the broker refuses us."""
+    async with broker.admin() as admin:
         missing = sorted(set(names) - set(await admin.list_topics()))
-    finally:
-        await admin.close()
     if missing:
         raise TopicsMissing(f"the broker lacks the topics {', '.join(missing)}; create them with `oms-events topics`")

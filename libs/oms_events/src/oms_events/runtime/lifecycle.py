@@ -13,6 +13,7 @@ import uvicorn
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.database import Lane, build_engine
 from oms_events.runtime.kafka import KafkaSink, KafkaSource, require_topics
 from oms_events.runtime.logs import kind_of
@@ -58,10 +59,11 @@ class Runtime:
         self.tracing = tracing or Tracing.from_environment(service.name, instance=settings.instance)
         self.settings = settings
         self.roles = settings.active_roles()
+        self.broker = Broker.of(settings)
         self.engine = build_engine(settings, name=f"oms-{service.name}")
         self._lanes: list[Lane] = []
         self._clock = clock
-        self._sink = sink or KafkaSink(settings, client_id=f"oms-{service.name}")
+        self._sink = sink or KafkaSink(self.broker, client_id=f"oms-{service.name}")
         stages = Stages(service.group)
         self.publisher = Publisher(self._sink, self._lane(), stages, self.tracing)
         self.relay = Relay(
@@ -86,7 +88,7 @@ class Runtime:
             tracing=self.tracing,
         )
         self._source = source or KafkaSource(
-            settings, group=service.group, topics=[topic.name for topic in service.topics()]
+            self.broker, settings, group=service.group, topics=[topic.name for topic in service.topics()]
         )
         self.runner = Runner(
             service,
@@ -172,7 +174,7 @@ class Runtime:
     async def _start(self) -> None:
         names = self.service.topic_names()
         if isinstance(self._sink, KafkaSink):
-            await _until_reachable(lambda: require_topics(self.settings.kafka_bootstrap, names), "broker")
+            await _until_reachable(lambda: require_topics(self.broker, names), "broker")
         await _until_reachable(self._sink.start, "broker")
         self._spawn(self.publisher.run())
         if "relay" in self.roles:

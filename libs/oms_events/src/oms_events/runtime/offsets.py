@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, for_code
 
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.ports import Partition
 
 _LOOK_AGAIN_S = 0.5
@@ -40,9 +40,9 @@ class Place:
         return self.end - (self.first if self.committed is None else self.committed)
 
 
-async def show(bootstrap: str, group: str, topics: Sequence[str]) -> list[Place]:
+async def show(broker: Broker, group: str, topics: Sequence[str]) -> list[Place]:
     """Where the group stands in every partition of the topics. Raises KafkaError."""
-    async with _outside(bootstrap, group, topics) as consumer:
+    async with _outside(broker, group, topics) as consumer:
         partitions = sorted(consumer.assignment())
         first = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
@@ -53,15 +53,15 @@ async def show(bootstrap: str, group: str, topics: Sequence[str]) -> list[Place]
 
 
 async def reset(
-    bootstrap: str, group: str, topics: Sequence[str], to: To, *, wait_s: float = 0.0
+    broker: Broker, group: str, topics: Sequence[str], to: To, *, wait_s: float = 0.0
 ) -> Mapping[Partition, int]:
     """Let the group read on from elsewhere; answers the next offsets.
 
     Raises GroupActive while it has members: after `wait_s` seconds, since one that stopped without a word is believed
     alive until its session ends. A moment after the last record is the end.
     """
-    await until_empty(bootstrap, group, wait_s=wait_s)
-    async with _outside(bootstrap, group, topics) as consumer:
+    await until_empty(broker, group, wait_s=wait_s)
+    async with _outside(broker, group, topics) as consumer:
         partitions = consumer.assignment()
         places = await consumer.beginning_offsets(partitions)
         if to != "earliest":
@@ -75,10 +75,10 @@ async def reset(
         return {Partition(tp.topic, tp.partition): place for tp, place in sorted(places.items())}
 
 
-async def until_empty(bootstrap: str, group: str, *, wait_s: float = 0.0) -> None:
+async def until_empty(broker: Broker, group: str, *, wait_s: float = 0.0) -> None:
     """Return when the group has no members. Raises GroupActive when it still has some after so many seconds."""
     give_up_at = time.monotonic() + wait_s
-    while members := await _members(bootstrap, group):
+    while members := await _members(broker, group):
         if time.monotonic() >= give_up_at:
             raise GroupActive(
                 f"the group {group} has {members} members: stop the service's processes; one that has a name of its own"
@@ -87,13 +87,9 @@ async def until_empty(bootstrap: str, group: str, *, wait_s: float = 0.0) -> Non
         await asyncio.sleep(_LOOK_AGAIN_S)
 
 
-async def _members(bootstrap: str, group: str) -> int:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
+async def _members(broker: Broker, group: str) -> int:
+    async with broker.admin() as admin:
         (response,) = await admin.describe_consumer_groups([group])
-    finally:
-        await admin.close()
     ((code, _, state, _, _, members, *_),) = response.groups
     if code:
         raise for_code(code)(f"the group {group} cannot be described")
@@ -101,23 +97,20 @@ async def _members(bootstrap: str, group: str) -> int:
 
 
 @asynccontextmanager
-async def _outside(bootstrap: str, group: str, topics: Sequence[str]) -> AsyncIterator[AIOKafkaConsumer]:
+async def _outside(broker: Broker, group: str, topics: Sequence[str]) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer that speaks for the group without being a member, with all partitions of the topics."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+    partitions = [TopicPartition(*partition) for partition in await partitions_of(broker, topics)]
+    consumer = AIOKafkaConsumer(**broker.options(), group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
-        consumer.assign([TopicPartition(*partition) for partition in await partitions_of(bootstrap, topics)])
+        consumer.assign(partitions)
         yield consumer
     finally:
         await consumer.stop()
 
 
-async def partitions_of(bootstrap: str, topics: Sequence[str]) -> list[tuple[str, int]]:
+async def partitions_of(broker: Broker, topics: Sequence[str]) -> list[tuple[str, int]]:
     """Every partition of the topics."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
+    async with broker.admin() as admin:
         described = await admin.describe_topics(list(topics))
-    finally:
-        await admin.close()
     return [(topic["topic"], partition["partition"]) for topic in described for partition in topic["partitions"]]

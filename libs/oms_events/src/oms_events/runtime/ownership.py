@@ -7,18 +7,18 @@ client looks for added partitions only while it runs. Those added while it was a
 from collections.abc import Sequence
 
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocol
 from aiokafka.errors import for_code
+
+from oms_events.runtime.broker import Broker
 
 _STABLE = "Stable"
 
 
-async def unowned(bootstrap: str, group: str, topics: Sequence[str]) -> set[TopicPartition] | None:
-    """Partitions that exist and have no owner; None while the group is still dividing them. Raises KafkaError."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
+async def unowned(broker: Broker, group: str, topics: Sequence[str]) -> set[TopicPartition] | None:
+    """Partitions that exist and have no owner; None while the group is still dividing them. Raises KafkaError, and
+    SettingRefused where the broker does not let us in any more."""
+    async with broker.admin() as admin:
         (answer,) = await admin.describe_consumer_groups([group])
         described = answer.to_object()["groups"][0]
         if described["error_code"]:
@@ -30,8 +30,6 @@ async def unowned(bootstrap: str, group: str, topics: Sequence[str]) -> set[Topi
             for topic in await admin.describe_topics(list(topics))
             for partition in topic["partitions"]
         }
-    finally:
-        await admin.close()
     owned = {
         TopicPartition(topic, partition)
         for member in described["members"]

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from oms_events.codec import Record, Undecodable, decode, type_of
 from oms_events.registry import current_type
 from oms_events.runtime import dead_letters, inbox, offsets
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.service import Service
 
@@ -41,7 +42,7 @@ async def rebuild(runtime: Runtime, topic: str, *, wait_s: float = 0.0) -> int:
         raise NotRebuildable(f"{service.name} can rebuild what it keeps of: {', '.join(known) or 'nothing'}")
     await require_peace(runtime, wait_s=wait_s)
     applied = 0
-    async for records in _read(runtime.settings.kafka_bootstrap, topic):
+    async for records in _read(runtime.broker, topic):
         applied += await _apply_again(runtime, records)
     return applied
 
@@ -52,7 +53,7 @@ async def require_peace(runtime: Runtime, *, wait_s: float = 0.0) -> None:
     async with runtime.connection() as connection:
         if await dead_letters.open_count(connection):
             raise NotRebuildable("dead letters are open: records of their keys would be parked, not applied")
-    await offsets.until_empty(runtime.settings.kafka_bootstrap, runtime.service.group, wait_s=wait_s)
+    await offsets.until_empty(runtime.broker, runtime.service.group, wait_s=wait_s)
 
 
 async def _apply_again(runtime: Runtime, records: Sequence[Record]) -> int:
@@ -71,12 +72,12 @@ async def _apply_again(runtime: Runtime, records: Sequence[Record]) -> int:
     return len(ours)
 
 
-async def _read(bootstrap: str, topic: str) -> AsyncIterator[Sequence[Record]]:
+async def _read(broker: Broker, topic: str) -> AsyncIterator[Sequence[Record]]:
     """Everything that a topic holds now, page by page, each partition's in order."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(**broker.options(), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        partitions = [TopicPartition(*partition) for partition in await offsets.partitions_of(bootstrap, [topic])]
+        partitions = [TopicPartition(*partition) for partition in await offsets.partitions_of(broker, [topic])]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         await consumer.seek_to_beginning(*partitions)

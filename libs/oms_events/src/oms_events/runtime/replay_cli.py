@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from oms_events.runtime import offsets, rebuild
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.service import Service
 from oms_events.runtime.settings import Settings
@@ -73,8 +74,9 @@ async def act(service: Service, settings: Settings, arguments: argparse.Namespac
 
 async def _offsets(service: Service, settings: Settings, arguments: argparse.Namespace) -> None:
     topics: Sequence[str] = arguments.topic or [topic.name for topic in service.topics()]
+    broker = Broker.of(settings)
     if arguments.action == "show":
-        for place in await offsets.show(settings.kafka_bootstrap, service.group, topics):
+        for place in await offsets.show(broker, service.group, topics):
             print(
                 json.dumps(
                     {
@@ -88,7 +90,7 @@ async def _offsets(service: Service, settings: Settings, arguments: argparse.Nam
                 )
             )
         return
-    moved = await offsets.reset(settings.kafka_bootstrap, service.group, topics, arguments.to, wait_s=arguments.wait)
+    moved = await offsets.reset(broker, service.group, topics, arguments.to, wait_s=arguments.wait)
     for partition, next_ in moved.items():
         print(json.dumps({"topic": partition.topic, "partition": partition.number, "next": next_}))
 

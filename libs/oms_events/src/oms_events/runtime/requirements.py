@@ -7,6 +7,7 @@ from pathlib import Path
 import structlog
 
 from oms_events.runtime import migrations
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.kafka import TopicsMissing, require_topics
 from oms_events.runtime.logs import kind_of
 from oms_events.runtime.retry import is_transient
@@ -20,10 +21,12 @@ _ANSWER_S = 10.0
 
 
 async def until_met(service: Service, settings: Settings, folder: Path, *, wait_s: float) -> bool:
-    """Whether all is there, now or within the time given. What is missing is logged when it changes."""
+    """Whether all is there, now or within the time given. What is missing is logged when it changes. Raises
+    SettingRefused at once where no waiting helps."""
+    broker = Broker.of(settings)
     give_up_at = time.monotonic() + wait_s
     said = None
-    while (reason := await missing(service, settings, folder)) is not None:
+    while (reason := await missing(service, settings, folder, broker)) is not None:
         if reason != said:
             log.warning("waiting", reason=reason)
             said = reason
@@ -33,8 +36,8 @@ async def until_met(service: Service, settings: Settings, folder: Path, *, wait_
     return True
 
 
-async def missing(service: Service, settings: Settings, folder: Path) -> str | None:
-    """What is not there yet, or None."""
+async def missing(service: Service, settings: Settings, folder: Path, broker: Broker) -> str | None:
+    """What is not there yet, or None. Raises SettingRefused where the broker does not let us in."""
     try:
         async with asyncio.timeout(_ANSWER_S):
             behind = await migrations.behind(folder, settings.database_url.get_secret_value())
@@ -44,7 +47,7 @@ async def missing(service: Service, settings: Settings, folder: Path) -> str | N
         return f"database: {behind}"
     try:
         async with asyncio.timeout(_ANSWER_S):
-            await require_topics(settings.kafka_bootstrap, service.topic_names())
+            await require_topics(broker, service.topic_names())
     except TopicsMissing as error:
         return str(error)
     except Exception as error:

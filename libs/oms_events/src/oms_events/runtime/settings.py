@@ -1,20 +1,39 @@
 """Settings every service shares, read from the environment (`OMS_...`)."""
 
-from typing import Literal
+from typing import Literal, TypeVar
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Role = Literal["api", "consumer", "relay", "deadlines"]
 ROLES: tuple[Role, ...] = ("api", "consumer", "relay", "deadlines")
 
+Security = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+
+class SettingRefused(ValueError):
+    """A setting cannot be right, by itself or beside others: no waiting mends it. Says which one and the rule, and
+    nothing that it holds but names."""
+
 
 class Settings(BaseSettings):
     """Where the broker and the database are, and how one process behaves. Times are in seconds unless named."""
 
-    model_config = SettingsConfigDict(env_prefix="OMS_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="OMS_", extra="ignore", hide_input_in_errors=True)
 
     kafka_bootstrap: str = "127.0.0.1:29092"
+    kafka_security: Security = "PLAINTEXT"
+    """Whether connections to Kafka are encrypted (`..SSL`), and whether they log in (`SASL_..`)."""
+    kafka_sasl_mechanism: SaslMechanism = "SCRAM-SHA-512"
+    kafka_username: str = ""
+    kafka_password: SecretStr = SecretStr("")
+    kafka_ca_file: str = ""
+    """PEM: who must have signed the broker's certificate. Without it, whom the system trusts."""
+    kafka_cert_file: str = ""
+    """PEM: the certificate that is shown to the broker where it asks for one."""
+    kafka_key_file: str = ""
+    """PEM, not encrypted: its key."""
     database_url: SecretStr = SecretStr("postgresql+asyncpg://127.0.0.1:25432/postgres")
     http_host: str = "127.0.0.1"
     http_port: int = 8080
@@ -65,3 +84,16 @@ class Settings(BaseSettings):
         if unknown := names - set(ROLES):
             raise ValueError(f"OMS_ROLES names unknown roles: {', '.join(sorted(unknown))}; known: {', '.join(ROLES)}")
         return names
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def read_settings(kind: type[S]) -> S:
+    """The settings of this process, from its environment. Raises SettingRefused."""
+    try:
+        return kind()
+    except ValidationError as error:
+        prefix = kind.model_config.get("env_prefix", "")
+        wrong = [f"{prefix}{'.'.join(map(str, one['loc']))}".upper() + f": {one['msg']}" for one in error.errors()]
+        raise SettingRefused("; ".join(wrong)) from None

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--out", type=Path, default=Path("contracts"), help="contracts folder (default: contracts)"
         )
-    create = commands.add_parser("topics", help="create the topics that are missing")
+    create = commands.add_parser(
+        "topics", help="create the topics that are missing; OMS_KAFKA_* say how the broker is met"
+    )
     create.set_defaults(run=_topics)
     create.add_argument("--bootstrap", required=True, metavar="HOST:PORT")
     create.add_argument("--partitions", type=_count, default=12, help="of each new topic (default: 12)")
@@ -201,13 +204,18 @@ def _topics(arguments: argparse.Namespace) -> int:
     # Here and not above: the rest of the command works without the runtime's packages.
     from aiokafka.errors import KafkaError  # noqa: PLC0415
 
+    from oms_events.runtime.broker import Broker  # noqa: PLC0415
     from oms_events.runtime.kafka import ensure_topics  # noqa: PLC0415
+    from oms_events.runtime.settings import SettingRefused, Settings, read_settings  # noqa: PLC0415
 
-    creating = ensure_topics(
-        arguments.bootstrap, topics(), partitions=arguments.partitions, replication=arguments.replication
-    )
     try:
-        created = asyncio.run(creating)
+        broker = replace(Broker.of(read_settings(Settings)), bootstrap=arguments.bootstrap)
+        created = asyncio.run(
+            ensure_topics(broker, topics(), partitions=arguments.partitions, replication=arguments.replication)
+        )
+    except SettingRefused as error:
+        print(f"oms-events: {error}", file=sys.stderr)
+        return USAGE
     except (KafkaError, OSError) as error:
         print(f"oms-events: {arguments.bootstrap}: {error}", file=sys.stderr)
         return BROKEN

@@ -16,6 +16,7 @@ from oms_console.entrypoints.app import build_app
 from oms_console.roles import Role
 from oms_console.settings import ConsoleSettings, KeyMissing
 from oms_events.runtime import edge
+from oms_events.runtime.settings import read_settings
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(_: argparse.Namespace) -> None:
-    settings = ConsoleSettings()
+    settings = read_settings(ConsoleSettings)
 
     def build() -> tuple[Console, Starlette]:
         console = Console(settings)

@@ -13,6 +13,7 @@ import httpx
 from fastapi import FastAPI
 
 from oms_events.runtime import edge
+from oms_events.runtime.settings import read_settings
 from oms_events.signing import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from oms_gateway import keys
 from oms_gateway.entrypoints.app import build_app
@@ -77,7 +78,7 @@ def _add_sign(sign_: argparse.ArgumentParser) -> None:
 
 
 def _serve(_: argparse.Namespace) -> None:
-    settings = GatewaySettings()
+    settings = read_settings(GatewaySettings)
 
     def build() -> tuple[Gateway, FastAPI]:
         gateway = Gateway(settings)
