@@ -6,6 +6,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +19,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 const (
@@ -81,7 +85,11 @@ func handle(record *kgo.Record, seen *seen, out *bufio.Writer) error {
 }
 
 func run(ctx context.Context) error {
-	client, err := kgo.NewClient(
+	options, err := entry()
+	if err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(append(options,
 		kgo.SeedBrokers(strings.Split(setting("OMS_KAFKA_BOOTSTRAP", "127.0.0.1:29092"), ",")...),
 		kgo.ConsumerGroup(setting("OMS_GROUP", "example-go")),
 		kgo.ConsumeTopics(topic),
@@ -89,7 +97,7 @@ func run(ctx context.Context) error {
 		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(10*time.Second), // a member that died is noticed after so long
 		kgo.BlockRebalanceOnPoll(),         // no partition is taken from us between the work and its commit
-	)
+	)...)
 	if err != nil {
 		return err
 	}
@@ -114,6 +122,45 @@ func run(ctx context.Context) error {
 		}
 		client.AllowRebalance()
 	}
+}
+
+// entry is how the broker lets us in: over TLS, with a certificate of ours, with a login, or just so.
+func entry() ([]kgo.Opt, error) {
+	var options []kgo.Opt
+	security := setting("OMS_KAFKA_SECURITY", "PLAINTEXT")
+	if strings.HasSuffix(security, "SSL") {
+		config := &tls.Config{MinVersion: tls.VersionTLS12} // trusts whom the system trusts, without a file of its own
+		if file := os.Getenv("OMS_KAFKA_CA_FILE"); file != "" {
+			pem, err := os.ReadFile(file)
+			if err != nil {
+				return nil, err
+			}
+			config.RootCAs = x509.NewCertPool()
+			config.RootCAs.AppendCertsFromPEM(pem)
+		}
+		if file := os.Getenv("OMS_KAFKA_CERT_FILE"); file != "" {
+			certificate, err := tls.LoadX509KeyPair(file, os.Getenv("OMS_KAFKA_KEY_FILE"))
+			if err != nil {
+				return nil, err
+			}
+			config.Certificates = []tls.Certificate{certificate}
+		}
+		options = append(options, kgo.DialTLSConfig(config))
+	}
+	if strings.HasPrefix(security, "SASL") {
+		user, password := os.Getenv("OMS_KAFKA_USERNAME"), os.Getenv("OMS_KAFKA_PASSWORD")
+		switch mechanism := setting("OMS_KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"); mechanism {
+		case "PLAIN":
+			options = append(options, kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism()))
+		case "SCRAM-SHA-256":
+			options = append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha256Mechanism()))
+		case "SCRAM-SHA-512":
+			options = append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism()))
+		default:
+			return nil, fmt.Errorf("OMS_KAFKA_SASL_MECHANISM: %s is not known", mechanism)
+		}
+	}
+	return options, nil
 }
 
 func setting(name, otherwise string) string {

@@ -2,6 +2,7 @@
 //
 //   OMS_KAFKA_BOOTSTRAP=127.0.0.1:29092 OMS_GROUP=my-orders node subscribe.js
 
+import { readFileSync } from "node:fs";
 import { Kafka, logLevel } from "kafkajs";
 
 const TOPIC = "oms.orders.order.v1";
@@ -32,13 +33,29 @@ function lineOf(message) {
 
 const written = (text) => new Promise((resolve) => process.stdout.write(text, resolve));
 
+const { env } = process;
+const security = env.OMS_KAFKA_SECURITY ?? "PLAINTEXT";
+const file = (name) => (env[name] ? readFileSync(env[name]) : undefined);
 const kafka = new Kafka({
   clientId: "example-node",
-  brokers: (process.env.OMS_KAFKA_BOOTSTRAP ?? "127.0.0.1:29092").split(","),
+  brokers: (env.OMS_KAFKA_BOOTSTRAP ?? "127.0.0.1:29092").split(","),
+  // Without a file of its own, it trusts whom Node trusts.
+  ssl: security.endsWith("SSL") && {
+    ca: file("OMS_KAFKA_CA_FILE"),
+    cert: file("OMS_KAFKA_CERT_FILE"),
+    key: file("OMS_KAFKA_KEY_FILE"),
+  },
+  sasl: security.startsWith("SASL")
+    ? {
+        mechanism: (env.OMS_KAFKA_SASL_MECHANISM ?? "SCRAM-SHA-512").toLowerCase(),
+        username: env.OMS_KAFKA_USERNAME,
+        password: env.OMS_KAFKA_PASSWORD,
+      }
+    : undefined,
   logLevel: logLevel.ERROR,
 });
 const consumer = kafka.consumer({
-  groupId: process.env.OMS_GROUP ?? "example-node",
+  groupId: env.OMS_GROUP ?? "example-node",
   sessionTimeout: 10_000, // a member that died is noticed after so long
   maxWaitTimeInMs: 500, // how long the broker keeps a question open, and so how long a stop may take
 });

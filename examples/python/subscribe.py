@@ -13,6 +13,18 @@ from confluent_kafka import Consumer, KafkaException, Message
 
 TOPIC = "oms.orders.order.v1"
 REMEMBERED = 100_000
+SECURITY = os.environ.get("OMS_KAFKA_SECURITY", "PLAINTEXT")
+MECHANISM = os.environ.get("OMS_KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+BROKER = {
+    "bootstrap.servers": os.environ.get("OMS_KAFKA_BOOTSTRAP", "127.0.0.1:29092"),
+    "security.protocol": SECURITY,
+    "sasl.mechanism": MECHANISM if SECURITY.startswith("SASL") else None,
+    "sasl.username": os.environ.get("OMS_KAFKA_USERNAME"),
+    "sasl.password": os.environ.get("OMS_KAFKA_PASSWORD"),
+    "ssl.ca.location": os.environ.get("OMS_KAFKA_CA_FILE"),  # without it, whom the system trusts
+    "ssl.certificate.location": os.environ.get("OMS_KAFKA_CERT_FILE"),
+    "ssl.key.location": os.environ.get("OMS_KAFKA_KEY_FILE"),
+}
 
 stopping = False
 
@@ -68,7 +80,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, stop)
     consumer = Consumer(
         {
-            "bootstrap.servers": os.environ.get("OMS_KAFKA_BOOTSTRAP", "127.0.0.1:29092"),
+            **{option: value for option, value in BROKER.items() if value},
             "group.id": os.environ.get("OMS_GROUP", "example-python"),
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,

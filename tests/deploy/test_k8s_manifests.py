@@ -4,14 +4,17 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from pathlib import PurePath
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from oms_console.settings import ConsoleSettings
+from oms_events.runtime.broker import Broker
 from oms_events.runtime.settings import Settings
 from oms_gateway.settings import GatewaySettings
 from oms_local.topology import GATEWAY, SERVICES, Service
@@ -171,6 +174,7 @@ def _variables(workload: Workload, configs: dict[str, dict[str, str]]) -> Iterat
 def test_config_maps_and_secrets_that_pods_read_are_there(manifests: Manifests) -> None:
     maps = {document["metadata"]["name"] for document in manifests.of("ConfigMap")}
     databases = {service.name for service in WITH_DATABASE}
+    kafkas = _secrets_of_kafka()
     for workload in manifests.workloads:
         for kind, name, key in workload.references():
             if kind == "ConfigMap":
@@ -178,10 +182,69 @@ def test_config_maps_and_secrets_that_pods_read_are_there(manifests: Manifests) 
             elif name.endswith("-db-app"):
                 assert name == f"{workload.labels['app.kubernetes.io/name']}-db-app"
                 assert (name.removesuffix("-db-app") in databases, key) == (True, "uri")
+            elif name in kafkas:
+                assert key == kafkas[name]
             else:
                 assert re.search(rf"\bput {name}\b", _secrets_script()), f"{workload.name}: {name} is made nowhere"
                 made = key is None or f'"{key}=' in _secrets_script() or f"/{name}/{key}" in _secrets_script()
                 assert made, f"{workload.name}: {name} has no {key}"
+
+
+def _secrets_of_kafka() -> dict[str, str]:
+    """Secrets that Strimzi makes, with the key that is read: of a user its password, of a cluster its authority. Where
+    there is another Kafka, somebody makes them under these names."""
+    cluster = render("cluster")
+    users = {document["metadata"]["name"]: "password" for document in cluster.of("KafkaUser")}
+    return users | {f"{document['metadata']['name']}-cluster-ca-cert": "ca.crt" for document in cluster.of("Kafka")}
+
+
+@pytest.mark.parametrize("overlay", ["cluster", "given"])
+def test_all_who_speak_to_kafka_have_what_lets_them_in_and_nobody_else_has(overlay: str) -> None:
+    manifests = render(overlay)
+    configs = {d["metadata"]["name"]: d["data"] for d in manifests.of("ConfigMap")}
+    (said,) = [data for name, data in configs.items() if re.fullmatch(r"oms-\w+", name)]
+    clients = [workload for workload in manifests.workloads if workload.labels.get("oms/kafka") == "client"]
+    assert len(clients) == len(SERVICES) - 1 + len(WITH_DATABASE) + 1  # not the console; the workers; the Job of topics
+    for workload in manifests.workloads:
+        for container in workload.containers:
+            secrets = {v["name"]: v["valueFrom"]["secretKeyRef"] for v in container.get("env", ()) if "valueFrom" in v}
+            mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
+            lets_in = "OMS_KAFKA_PASSWORD" in secrets, str(PurePath(said["OMS_KAFKA_CA_FILE"]).parent) in mounted
+            assert lets_in == (workload in clients, workload in clients), workload.name
+    security = {name: said[f"OMS_KAFKA_{name}"] for name in ("SECURITY", "SASL_MECHANISM", "USERNAME")}
+    Broker.of(Settings(**{f"kafka_{k.lower()}": v for k, v in security.items()}, kafka_password=SecretStr("drawn")))
+
+
+def test_the_login_of_the_cluster_is_one_that_its_kafka_takes() -> None:
+    cluster = render("cluster")
+    (listener,) = cluster.named("Kafka", "oms")["spec"]["kafka"]["listeners"]
+    (user,) = cluster.of("KafkaUser")
+    (said,) = [d["data"] for d in cluster.of("ConfigMap") if re.fullmatch(r"oms-\w+", d["metadata"]["name"])]
+    assert said["OMS_KAFKA_BOOTSTRAP"] == f"oms-kafka-bootstrap.oms.svc:{listener['port']}"
+    assert said["OMS_KAFKA_SECURITY"] == "SASL_SSL"
+    assert listener["tls"] is True
+    mechanisms = {part["authentication"]["type"] for part in (listener, user["spec"])}
+    assert mechanisms == {said["OMS_KAFKA_SASL_MECHANISM"].lower()}
+    assert said["OMS_KAFKA_USERNAME"] == user["metadata"]["name"]
+    opened = [rule["ports"] for rule in cluster.named("NetworkPolicy", "clients-to-kafka")["spec"]["egress"]]
+    assert {"port": listener["port"]} in opened[0]
+
+
+@pytest.mark.parametrize("overlay", ["cluster", "given"])
+def test_keda_asks_kafka_with_the_login_of_the_workers(overlay: str) -> None:
+    manifests = render(overlay)
+    spec = manifests.named("TriggerAuthentication", "kafka")["spec"]
+    (name,) = spec["env"]
+    secrets = {reference["parameter"]: (reference["name"], reference["key"]) for reference in spec["secretTargetRef"]}
+    assert (name["parameter"], name["name"]) == ("username", "OMS_KAFKA_USERNAME")
+    assert set(secrets.values()) == set(_secrets_of_kafka().items())
+    for document in manifests.of("ScaledObject"):
+        (trigger,) = document["spec"]["triggers"]
+        assert trigger["authenticationRef"] == {"name": "kafka"}
+        assert (trigger["metadata"]["tls"], trigger["metadata"]["sasl"]) == ("enable", "scram_sha512")
+        target = manifests.named("Deployment", document["spec"]["scaleTargetRef"]["name"])
+        (container,) = target["spec"]["template"]["spec"]["containers"]
+        assert container["name"] == name["containerName"]
 
 
 def test_service_accounts_are_there_and_get_no_token(manifests: Manifests) -> None:

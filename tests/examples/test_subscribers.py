@@ -7,12 +7,15 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import pytest
+import pytest_asyncio
 from aiokafka import AIOKafkaProducer
+from tests.operations.guarded import WAYS, Guarded, guarded_kafka
 
 from oms_events.codec import Record, encode
 from oms_events.contracts.orders import ORDER, OrderLine, OrderPaid, OrderPlaced
@@ -41,7 +44,10 @@ def meta_of(event: Event, name: str) -> EventMeta:
 class Shop:
     """A shop of one test: its orders as records, and the lines that a subscriber should print of them."""
 
-    code: str = field(default_factory=lambda: f"t{secrets.token_hex(6)}")
+    GROUPS: ClassVar[str] = "t"
+    """How the codes of shops begin, and so the groups of their subscribers."""
+
+    code: str = field(default_factory=lambda: f"{Shop.GROUPS}{secrets.token_hex(6)}")
     sold: int = 0
 
     def sell(self, count: int) -> tuple[list[Record], list[str]]:
@@ -116,8 +122,8 @@ def send(bootstrap: str, records: Sequence[Record]) -> None:
 class Running:
     """A subscriber at work."""
 
-    def __init__(self, command: Command, bootstrap: str, group: str) -> None:
-        environment = {**os.environ, "OMS_KAFKA_BOOTSTRAP": bootstrap, "OMS_GROUP": group}
+    def __init__(self, command: Command, broker: Mapping[str, str], group: str) -> None:
+        environment = {**os.environ, **broker, "OMS_GROUP": group}
         self.process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
         )
@@ -173,13 +179,20 @@ def start(command: Command, kafka_bootstrap: str) -> Iterator[Start]:
     started: list[Running] = []
 
     def starting(group: str) -> Running:
-        started.append(Running(command, kafka_bootstrap, group))
+        started.append(Running(command, {"OMS_KAFKA_BOOTSTRAP": kafka_bootstrap}, group))
         return started[-1]
 
     yield starting
     for running in started:
         if running.process.poll() is None:
             running.end(signal.SIGKILL)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def guarded(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> AsyncIterator[Guarded]:
+    folder = tmp_path_factory.mktemp("guarded")
+    async with guarded_kafka(folder, pytestconfig.rootpath / ".cache", groups=Shop.GROUPS) as kafka:
+        yield kafka
 
 
 def test_every_order_is_printed_once_and_strangers_are_stepped_over(start: Start, kafka_bootstrap: str) -> None:
@@ -222,3 +235,16 @@ def test_nothing_is_lost_when_it_is_killed_in_the_middle(start: Start, kafka_boo
     assert printed >= set(expected)
     # What the first printed last may be cut off in the middle of a line; nothing else is there that should not be.
     assert all(any(line.startswith(cut) for line in expected) for cut in printed - set(expected))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_broker_that_asks_who_comes_lets_it_in(way: str, command: Command, guarded: Guarded) -> None:
+    shop = Shop()
+    records, expected = shop.sell(3)
+    send(guarded.plain, records)
+    running = Running(command, WAYS[way](guarded), shop.code)
+    try:
+        running.wait_until(lambda: len(running.lines(shop)) >= len(expected))
+    finally:
+        running.end(signal.SIGTERM)
+    assert sorted(running.lines(shop)) == sorted(expected)

@@ -48,8 +48,10 @@ CRASHED = ("orders-worker", "inventory-worker", "fulfilment-worker", "orders-api
 SERVERS = ("kafka-0", "postgres-0")
 OPERATED = (
     "scaledobjects.keda.sh",
+    "triggerauthentications.keda.sh",
     "clusters.postgresql.cnpg.io",
     "kafkas.kafka.strimzi.io",
+    "kafkausers.kafka.strimzi.io",
     "podmonitors.monitoring.coreos.com",
 )
 SCALED = ("orders-worker", "inventory-worker")

@@ -1,12 +1,16 @@
-"""A Kafka that asks who comes: the local one, with listeners that encrypt, and that want a login or a certificate."""
+"""A Kafka that asks who comes: the local one, with listeners that encrypt, and that want a login or a certificate.
+
+It keeps access lists: who came in may do what docs/deploy.md says that our login needs, and nothing else.
+"""
 
 import contextlib
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
+from aiokafka.protocol.admin import CreateAclsRequest
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -14,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from oms_events.runtime.broker import Broker
 from oms_local import kafka
 from oms_local.java import find_java
 from oms_local.kafka import KafkaListener
@@ -25,6 +30,12 @@ from oms_local.supervisor import Supervisor
 USERNAME = "oms"
 PASSWORD = "correct-horse-battery-staple"
 SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+_TOPIC, _GROUP, _PREFIXED, _ALLOW = 2, 3, 4, 3
+_READ, _WRITE, _CREATE, _DESCRIBE = 3, 4, 5, 8
+_AUTHORIZER = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS",
+}
 _MODULES = "org.apache.kafka.common.security"
 
 
@@ -76,9 +87,18 @@ class Guarded:
         return str(self.folder / name)
 
 
+WAYS: Mapping[str, Callable[[Guarded], dict[str, str]]] = {
+    "SASL_SSL, SCRAM-SHA-512": lambda kafka: kafka.with_login("SCRAM-SHA-512"),
+    "SASL_SSL, PLAIN": lambda kafka: kafka.with_login("PLAIN"),
+    "SASL_PLAINTEXT, SCRAM-SHA-256": lambda kafka: kafka.with_bare_login(),
+    "SSL, with a certificate": lambda kafka: kafka.with_certificate(),
+}
+"""All that there are, each as the environment of a client."""
+
+
 @contextlib.asynccontextmanager
-async def guarded_kafka(folder: Path, cache_dir: Path) -> AsyncIterator[Guarded]:
-    """A running one, with its data and all certificates in the folder."""
+async def guarded_kafka(folder: Path, cache_dir: Path, *, groups: str) -> AsyncIterator[Guarded]:
+    """A running one, with its data and all certificates in the folder. Groups that begin so may read."""
     _write_certificates(folder)
     ports = Ports()
     plain, controller, login, bare_login, certificates = (ports.draw() for _ in range(5))
@@ -88,20 +108,37 @@ async def guarded_kafka(folder: Path, cache_dir: Path) -> AsyncIterator[Guarded]
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": str(folder / "ca.pem"),
     }
+    certificate = {"ssl.client.auth": "required", "ssl.principal.mapping.rules": f"RULE:.*/{USERNAME}/"}
     listeners = [
         KafkaListener("LOGIN", login, login, "SASL_SSL", tls | _logins("PLAIN", "SCRAM-SHA-512")),
         KafkaListener("BARE", bare_login, bare_login, "SASL_PLAINTEXT", _logins("SCRAM-SHA-256")),
-        KafkaListener("CERTS", certificates, certificates, "SSL", tls | {"ssl.client.auth": "required"}),
+        KafkaListener("CERTS", certificates, certificates, "SSL", tls | certificate),
     ]
     broker = await kafka.prepare(await find_java(), cache_dir, print)
     home = folder / "kafka"
     home.mkdir()
     await broker.format(home, [f"{mechanism}=[name={USERNAME},password={PASSWORD}]" for mechanism in SCRAM])
     async with Supervisor(RunFolder(folder / "run"), print) as supervisor:
-        await supervisor.start(broker.program(home, plain, controller, Profile.TEST, listeners))
+        await supervisor.start(
+            broker.program(home, plain, controller, Profile.TEST, listeners=listeners, settings=_AUTHORIZER)
+        )
+        await _allow(Broker(f"{LOCALHOST}:{plain}"), groups)
         at = [f"{LOCALHOST}:{port}" for port in (plain, login, bare_login, certificates)]
         yield Guarded(at[0], at[1], at[2], at[3], folder)
     shutil.rmtree(home)
+
+
+async def _allow(broker: Broker, groups: str) -> None:
+    """What docs/deploy.md says that our login needs."""
+    async with broker.admin() as admin:
+        for resource, name, pattern, operations in (
+            (_TOPIC, "oms.", _PREFIXED, (_DESCRIBE, _READ, _WRITE, _CREATE)),
+            (_GROUP, groups, _PREFIXED, (_DESCRIBE, _READ)),
+        ):
+            for operation in operations:
+                rule = CreateAclsRequest(resource, name, pattern, f"User:{USERNAME}", "*", operation, _ALLOW)
+                for code, said in (await admin._send_to_controller(rule)).creation_responses:
+                    assert code == 0, said
 
 
 def _logins(*mechanisms: str) -> dict[str, str]:

@@ -28,7 +28,7 @@ from oms_local.ports import Ports
 from oms_orders.service import service
 
 from .conftest import ROOT
-from .guarded import PASSWORD, Guarded, guarded_kafka
+from .guarded import PASSWORD, WAYS, Guarded, guarded_kafka
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -40,7 +40,7 @@ NO_FURTHER_S = 10.0
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def guarded(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> AsyncIterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded")
-    async with guarded_kafka(folder, pytestconfig.rootpath / ".cache") as kafka:
+    async with guarded_kafka(folder, pytestconfig.rootpath / ".cache", groups="orders.") as kafka:
         code, said = await command(
             "oms-events",
             "topics",
@@ -57,14 +57,6 @@ async def guarded(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest
 @pytest.fixture(scope="module")
 def database(migrated_database: Callable[[Service, Path], str]) -> str:
     return migrated_database(service, FOLDER)
-
-
-WAYS: Mapping[str, Callable[[Guarded], dict[str, str]]] = {
-    "SASL_SSL, SCRAM-SHA-512": lambda kafka: kafka.with_login("SCRAM-SHA-512"),
-    "SASL_SSL, PLAIN": lambda kafka: kafka.with_login("PLAIN"),
-    "SASL_PLAINTEXT, SCRAM-SHA-256": lambda kafka: kafka.with_bare_login(),
-    "SSL, with a certificate": lambda kafka: kafka.with_certificate(),
-}
 
 
 @pytest.mark.parametrize("way", WAYS)

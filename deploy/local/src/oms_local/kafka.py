@@ -88,23 +88,31 @@ class Kafka:
         return home / "classes.jsa"
 
     def program(
-        self, home: Path, port: int, controller_port: int, profile: Profile, listeners: Sequence["KafkaListener"] = ()
+        self,
+        home: Path,
+        port: int,
+        controller_port: int,
+        profile: Profile,
+        *,
+        listeners: Sequence["KafkaListener"] = (),
+        settings: Mapping[str, str] | None = None,
     ) -> Program:
-        """The broker with its data in `home`, which is formatted when it is new. It listens at `port` in any case."""
+        """The broker with its data in `home`, which is formatted when it is new. It listens at `port` in any case;
+        `settings` are on top of ours."""
         home = home.absolute()
         home.mkdir(exist_ok=True)
         data = home / "data"
         if not data.exists():
             shutil.copytree(self._template, data)
-        settings = home / "server.properties"
-        settings.write_text(_server_properties(data, port, controller_port, listeners))
+        properties = home / "server.properties"
+        properties.write_text(_server_properties(data, port, controller_port, listeners, settings))
         if self._classes.exists():
             archive = f"-XX:SharedArchiveFile={self._classes}"
         else:
             archive = f"-XX:ArchiveClassesAtExit={self._new_classes(home)}"
         return Program(
             "kafka",
-            [*self._command(*HEAP[profile], archive), "kafka.Kafka", str(settings)],
+            [*self._command(*HEAP[profile], archive), "kafka.Kafka", str(properties)],
             ready=kafka_answers(f"{LOCALHOST}:{port}"),
             cwd=home,
             on_console=False,
@@ -224,7 +232,13 @@ def broker_settings(listen: str, controller: str, advertised: str, data: str) ->
     }
 
 
-def _server_properties(data: Path, port: int, controller_port: int, listeners: Sequence[KafkaListener] = ()) -> str:
+def _server_properties(
+    data: Path,
+    port: int,
+    controller_port: int,
+    listeners: Sequence[KafkaListener] = (),
+    more: Mapping[str, str] | None = None,
+) -> str:
     broker, controller = f"{LOCALHOST}:{port}", f"{LOCALHOST}:{controller_port}"
     settings = broker_settings(broker, controller, advertised=broker, data=str(data))
     for listener in listeners:
@@ -235,4 +249,4 @@ def _server_properties(data: Path, port: int, controller_port: int, listeners: S
         settings |= {f"{prefix}.{name}": value for name, value in listener.settings.items()}
     if listeners:
         settings["inter.broker.listener.name"] = "PLAINTEXT"
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
+    return "".join(f"{name}={value}\n" for name, value in (settings | dict(more or {})).items())

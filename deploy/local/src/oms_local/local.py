@@ -41,7 +41,7 @@ async def local_platform(
     async def start_broker() -> None:
         began = time.monotonic()
         listeners = [kafka.KafkaListener.of(service, detour) for service, detour in (detours or {}).items()]
-        await supervisor.start(broker.program(kafka_home, broker_port, controller_port, profile, listeners))
+        await supervisor.start(broker.program(kafka_home, broker_port, controller_port, profile, listeners=listeners))
         report(f"broker: local Kafka {kafka.VERSION} on {LOCALHOST}:{broker_port} ({_since(began)})")
 
     async def start_database() -> None:
