@@ -108,7 +108,7 @@ async def guarded_kafka(folder: Path, cache_dir: Path, *, groups: str) -> AsyncI
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": str(folder / "ca.pem"),
     }
-    certificate = {"ssl.client.auth": "required", "ssl.principal.mapping.rules": f"RULE:.*/{USERNAME}/"}
+    certificate = {"ssl.client.auth": "required", "ssl.principal.mapping.rules": f"RULE:^.*$/{USERNAME}/"}
     listeners = [
         KafkaListener("LOGIN", login, login, "SASL_SSL", tls | _logins("PLAIN", "SCRAM-SHA-512")),
         KafkaListener("BARE", bare_login, bare_login, "SASL_PLAINTEXT", _logins("SCRAM-SHA-256")),

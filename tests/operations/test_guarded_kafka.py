@@ -222,7 +222,8 @@ async def serving(environment: Mapping[str, str]) -> AsyncIterator[asyncio.subpr
     try:
         yield process
     except BaseException:
-        process.kill()
+        if process.returncode is None:
+            process.kill()
         print((await process.communicate())[0].decode())
         raise
     process.send_signal(signal.SIGTERM)

@@ -76,8 +76,10 @@ class Broker:
             try:
                 await client.start()
             except KafkaConnectionError:
-                await self._require_entry()
-                raise
+                if not await self._lets_us_in():
+                    raise
+                # It came up in between.
+                await client.start()
             yield client
         finally:
             await client.close()
@@ -92,15 +94,17 @@ class Broker:
             }
         return entry
 
-    async def _require_entry(self) -> None:
-        """Raise SettingRefused if a server says why it does not let us in. The client keeps its reasons to itself: to
-        its caller, one that refuses us looks like one that is away."""
+    async def _lets_us_in(self) -> bool:
+        """Whether a server does; raises SettingRefused if one says why it does not. The client keeps its reasons to
+        itself: to its caller, one that refuses us looks like one that is away."""
+        entered = False
         for host, port, _ in collect_hosts(self.bootstrap):
             server = f"{host}:{port}"
             try:
                 connection = await create_conn(host, port, request_timeout_ms=_LOOK_MS, **self._entry())
                 try:
                     await connection.send(MetadataRequest([]))
+                    entered = True
                 finally:
                     connection.close()
             except (KafkaError, OSError, TimeoutError) as error:
@@ -109,6 +113,7 @@ class Broker:
                 if isinstance(error, KafkaConnectionError | ConnectionResetError):
                     # It may be just starting or stopping, so this is no reason to give up.
                     log.warning("broker hangs up", server=server, OMS_KAFKA_SECURITY=self.security)
+        return entered
 
     def _refusal(self, error: BaseException, server: str) -> str | None:
         """The setting to look at, if this is a matter of settings. Nothing of what a setting holds but names."""
