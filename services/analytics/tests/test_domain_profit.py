@@ -1,6 +1,7 @@
 """The rules of profit: whatever is said of an order, in whatever order, its parts add up."""
 
 import random
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid5
@@ -176,12 +177,48 @@ def test_each_version_is_the_sum_of_what_was_said(facts: list[Fact]) -> None:
     freight: dict[str, int] = {}
     for money in order.owed_freight:
         freight[money.currency] = freight.get(money.currency, 0) + money.amount_minor
+    advances = sum(advance(facts, component, accrued_of(order, component)) for component in ("goods", "shipping"))
     cost = COMPONENTS.index("cost_of_goods")
     for currency in ("GBP", "EUR"):
         sheet = found["accrued"].sheets.get(currency)
         rows = [] if sheet is None else sheet.rows
         without_cost = sum(map(sum, rows)) - sum(row[cost] for row in rows)
-        assert without_cost == said.get(currency, 0) + freight.get(currency, 0)
+        early = advances if currency == order.currency else 0
+        assert without_cost == said.get(currency, 0) - early + freight.get(currency, 0)
+
+
+def accrued_of(order: Order, component: str) -> int:
+    """What is expected of a component, in the order's currency."""
+    own = [money for money in order.accruals if (money.component, money.currency) == (component, order.currency)]
+    return sum(money.amount_minor for money in own)
+
+
+def advance(facts: list[Fact], component: str, paid: int) -> int:
+    """How much of what was paid is for what waits, counted piece by piece."""
+    sent, off, shipments = Counter[str](), Counter[str](), dict[str, list[list[Any]]]()
+    for fact in sorted(facts, key=lambda fact: fact.event_id):
+        if fact.kind == "ShipmentDispatched":
+            shipments[fact.document["shipment_id"]] = fact.document["lines"]
+        elif fact.kind == "OrderLinesCancelled":
+            off.update(quantities_of(fact.document["lines"]))
+    for lines in shipments.values():
+        sent.update(quantities_of(lines))
+    [placed] = [fact.document for fact in facts if fact.kind == "OrderPlaced"]
+    worth = pieces = 0
+    for line_id, _, quantity, _, _, amount in placed["lines"]:
+        first, last = sent[line_id], quantity - off[line_id]
+        pieces += len(range(first, last))
+        worth += sum(amount * (piece + 1) // quantity - amount * piece // quantity for piece in range(first, last))
+    if component == "shipping":
+        worth = placed["shipping_minor"] if pieces and not shipments else 0
+    return max(0, min(paid, worth))
+
+
+def quantities_of(lines: list[list[Any]]) -> Counter[str]:
+    counted = Counter[str]()
+    for line_id, quantity in lines:
+        counted[line_id] += quantity
+    return counted
 
 
 @given(stories())
@@ -193,6 +230,117 @@ def test_without_statements_settled_is_accrued(facts: list[Fact]) -> None:
 
 
 _OF_STATEMENTS = {"StatementLineMatched", "DifferenceAttributed", "WriteOffPosted"}
+
+
+@st.composite
+def paid_lives(draw: st.DrawFn) -> tuple[Order, int]:
+    """An order that was paid, what left of it and what was cancelled, with what settlement expects for that. And what
+    its books call revenue by now, less returns."""
+    lines, shipping = draw(order_lines()), draw(st.integers(0, 2000))
+    sent = {line[0]: draw(st.integers(0, line[2])) for line in lines}
+    off = {line[0]: draw(st.integers(0, line[2])) for line in lines}
+    goods = sum(line[5] for line in lines)
+    kept = {line[0]: line[2] - off[line[0]] for line in lines}
+    refund = sum(line[5] - line[5] * kept[line[0]] // line[2] for line in lines)
+    refund += 0 if any(kept.values()) else shipping
+    revenue = sum(line[5] * min(sent[line[0]], kept[line[0]]) // line[2] for line in lines)
+    revenue += shipping if any(sent.values()) and any(kept.values()) else 0
+    placed = {"channel": "uci", "shop": "uk", "currency": "GBP", "placed_at": MARCH.isoformat()}
+    accrued = {"currency": "GBP", "components": [["goods", goods], ["shipping", shipping], ["refund", -refund]]}
+    told: list[tuple[str, dict[str, Any]]] = [
+        ("OrderPlaced", placed | {"shipping_minor": shipping, "lines": lines}),
+        ("AccrualPosted", accrued | {"accrual_id": "a"}),
+        ("OrderLinesCancelled", {"lines": [list(part) for part in off.items()]}),
+    ]
+    if any(sent.values()):
+        told.append(("ShipmentDispatched", {"shipment_id": "s1", "lines": [list(part) for part in sent.items()]}))
+    return known([Fact(str(uuid5(ROOT, kind)), kind, MARCH, document) for kind, document in told]), revenue
+
+
+@given(paid_lives())
+def test_income_is_what_the_books_call_revenue_less_returns(life: tuple[Order, int]) -> None:
+    order, revenue = life
+    for version in ("accrued", "settled"):
+        sheet = accounts(order, Prices([], []))[version].sheets.get("GBP")
+        assert sum(total([] if sheet is None else sheet.rows)) == revenue
+
+
+def shown(
+    paid: dict[str, int],
+    *,
+    sent: dict[str, int] | None = None,
+    off: dict[str, int] | None = None,
+    settled: dict[str, int] | None = None,
+    currency: str = "GBP",
+) -> dict[str, list[int]]:
+    """The settled version of three mugs and a tea, a column for each component that is not zero."""
+    placed = {
+        "channel": "uci",
+        "shop": "uk",
+        "currency": "GBP",
+        "placed_at": MARCH.isoformat(),
+        "shipping_minor": 300,
+        "lines": [["1", "MUG", 3, 1000, 100, 2900], ["2", "TEA", 1, 500, 0, 500]],
+    }
+    told: list[tuple[str, dict[str, Any]]] = [
+        ("OrderPlaced", placed),
+        ("AccrualPosted", {"accrual_id": "a", "currency": currency, "components": [*paid.items()]}),
+        ("OrderLinesCancelled", {"lines": [*(off or {}).items()]}),
+    ]
+    if sent:
+        told.append(("ShipmentDispatched", {"shipment_id": "s1", "lines": [*sent.items()]}))
+    if settled:
+        parts = [(component, paid.get(component, 0), amount) for component, amount in settled.items()]
+        answer = {"currency": currency, "components": parts, "answered": True, "sequence": 1}
+        told.append(("StatementLineMatched", answer))
+    facts = [Fact(str(uuid5(ROOT, kind)), kind, MARCH, document) for kind, document in told]
+    sheet = accounts(known(facts), Prices([], []))["settled"].sheets.get(currency)
+    columns = {} if sheet is None else dict(zip(COMPONENTS, map(list, zip(*sheet.rows, strict=True)), strict=True))
+    return {component: amounts for component, amounts in columns.items() if any(amounts)}
+
+
+PAID = {"goods": 3400, "shipping": 300}
+
+
+def test_what_waits_shows_no_income_whatever_was_paid_of_it() -> None:
+    assert shown(PAID) == {}
+    assert shown(PAID, settled=PAID) == {}
+    assert shown(PAID, settled={"goods": 3391, "shipping": 100}) == {}
+    assert shown({}, settled=PAID) == {}  # paid before settlement knew of the order
+
+
+def test_what_left_shows_its_share_and_the_first_parcel_all_of_the_shipping() -> None:
+    income = {"goods": [2000, 0], "shipping": [256, 44], "merchant_discount": [-67, 0]}
+    assert shown(PAID, sent={"1": 2}) == income
+    assert shown(PAID, sent={"1": 2}, settled=PAID) == income
+
+
+def test_what_was_paid_short_is_missing_at_once_from_what_left() -> None:
+    assert shown(PAID, sent={"1": 2}, settled={"goods": 3391})["goods"] == [2000 - 9, 0]
+
+
+def test_all_that_left_is_worth_what_was_paid() -> None:
+    assert shown(PAID, sent={"1": 3, "2": 1}) == {
+        "goods": [3000, 500],
+        "shipping": [256, 44],
+        "merchant_discount": [-100, 0],
+    }
+
+
+def test_what_was_cancelled_after_it_was_paid_for_comes_to_nothing_while_the_rest_waits() -> None:
+    cancelled = shown(PAID | {"refund": -967}, off={"1": 1})
+    assert cancelled == {"goods": [1000, 0], "merchant_discount": [-33, 0], "returns": [-967, 0]}
+    everything = shown(PAID | {"refund": -3700}, off={"1": 3, "2": 1})
+    assert sum(map(sum, everything.values())) == 0
+    assert everything["shipping"] == [256, 44]
+
+
+def test_what_was_cancelled_before_it_was_paid_for_never_shows() -> None:
+    assert shown({"goods": 2433, "shipping": 300}, off={"1": 1}) == {}
+
+
+def test_money_in_another_currency_cannot_be_cut_by_what_pieces_are_worth() -> None:
+    assert sum(map(sum, shown(PAID, currency="EUR").values())) == 3700
 
 
 @given(stories(), stories())

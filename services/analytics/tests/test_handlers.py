@@ -1,6 +1,7 @@
 """What events of an order come to, through the database."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -81,6 +82,7 @@ async def test_what_a_statement_paid_takes_the_place_of_what_was_accrued(scenari
         scenario,
         *COSTS,
         story.placed(),
+        story.dispatched(),
         story.accrued(goods=3299, commission=-500, payment_fee=-130),
         story.matched(goods=3299),
         story.differs("commission", -500, -520),
@@ -91,16 +93,47 @@ async def test_what_a_statement_paid_takes_the_place_of_what_was_accrued(scenari
         "merchant_discount": -201,
         "commission": -520,
         "payment_fee": -130,
-        "profit": 2649,
+        "cost_of_goods": -1160,
+        "profit": 1489,
     }
     assert (settled["expected_sum_minor"], settled["answered_sum_minor"]) == (3929, 3799)
     assert settled["settled_share"] == pytest.approx(3799 / 3929, abs=1e-6)
 
 
+async def test_what_was_paid_for_pieces_that_wait_is_no_income_yet(scenario: Scenario) -> None:
+    story = Story()
+    await hear(
+        scenario,
+        *COSTS,
+        story.placed(),
+        story.paid(),
+        story.accrued("paid", goods=3299, shipping=399),
+        story.matched(goods=3299, shipping=399),
+    )
+    for version in ("accrued", "settled"):
+        assert named((await versions(scenario, story))[version]) == {}
+    settled = (await versions(scenario, story))["settled"]
+    assert (settled["expected_sum_minor"], settled["settled_share"]) == (3698, 1.0)
+    assert (await get(scenario, "/v1/profit", by="shop", version="accrued"))["sums"][0]["profit_minor"] == 0
+
+    await hear(scenario, story.dispatched({1: 1, 2: 2}))
+    part = {"goods": 2000, "merchant_discount": -101, "shipping": 399, "cost_of_goods": -640, "profit": 1658}
+    for version in ("accrued", "settled"):
+        assert named((await versions(scenario, story))[version]) == part
+    lines = (await versions(scenario, story))["settled"]["lines"]
+    assert [(line["goods_minor"], line["cost_of_goods_minor"]) for line in lines] == [(1000, -400), (1000, -240)]
+
+    await hear(scenario, replace(story, shipment_id=uuid4()).dispatched({1: 1, 2: 1}))
+    whole = {"goods": 3500, "merchant_discount": -201, "shipping": 399, "cost_of_goods": -1160, "profit": 2538}
+    for version in ("accrued", "settled"):
+        assert named((await versions(scenario, story))[version]) == whole
+
+
 async def test_a_write_off_shows_the_loss_and_loses_it_once(scenario: Scenario) -> None:
     story = Story()
     short, missing = story.differs("goods", 3299, 3290), story.differs("shipping", 399, 0, on_statement=False)
-    await hear(scenario, story.placed(), story.accrued(goods=3299, shipping=399), short, missing)
+    accrued = story.accrued(goods=3299, shipping=399)
+    await hear(scenario, story.placed(), story.dispatched(), accrued, short, missing)
     assert (await versions(scenario, story))["settled"]["profit_minor"] == 3290 + 399
     await hear(scenario, story.written_off("goods", -9))
     settled = (await versions(scenario, story))["settled"]
@@ -259,12 +292,16 @@ async def test_a_payment_in_another_currency_is_no_answer(scenario: Scenario) ->
     paid = story.differs("goods", 0, 3900).model_copy(update={"currency": "EUR", "reason": "FX_SETTLEMENT"})
     await hear(scenario, story.placed(), story.accrued(goods=3299), paid)
     settled = (await versions(scenario, story))["settled"]
+    assert (settled["profit_minor"], settled["settled_share"]) == (0, 0.0)
+    await hear(scenario, story.dispatched())
+    settled = (await versions(scenario, story))["settled"]
     assert (settled["profit_minor"], settled["settled_share"]) == (3299, 0.0)
 
 
 async def test_the_newest_word_of_statements_on_a_component_counts(scenario: Scenario) -> None:
     story = Story()
-    await hear(scenario, story.placed(), story.accrued(goods=3299), story.differs("goods", 3299, 1000))
+    await hear(scenario, story.placed(), story.dispatched(), story.accrued(goods=3299))
+    await hear(scenario, story.differs("goods", 3299, 1000))
     assert (await versions(scenario, story))["settled"]["profit_minor"] == 1000
     scenario.now += timedelta(days=1)
     await hear(scenario, story.matched(goods=3299))

@@ -45,6 +45,25 @@ class Line:
         """What the line is worth with what is left of it."""
         return self.unit_price_minor * self.kept - self.kept_discount_minor
 
+    @property
+    def waiting(self) -> int:
+        """Pieces that are neither dispatched nor cancelled. What is cancelled comes off what waits before it comes off
+        what has left."""
+        return max(0, self.kept - self.dispatched)
+
+    @property
+    def waiting_minor(self) -> int:
+        """What they are worth. Cut as settlement cuts its advance receipts, so that both are the same to the unit."""
+        return self._cut(self.kept) - self._cut(self.kept - self.waiting)
+
+    @property
+    def waiting_discount_minor(self) -> int:
+        """The discount in it."""
+        return self.unit_price_minor * self.waiting - self.waiting_minor
+
+    def _cut(self, pieces: int) -> int:
+        return self.amount_minor * pieces // self.quantity
+
 
 @dataclass(frozen=True, slots=True)
 class Money:
@@ -93,6 +112,11 @@ class Order:
     def cancelled(self) -> bool:
         """Whether nothing is left of it."""
         return all(line.kept == 0 for line in self.lines)
+
+    @property
+    def unsent(self) -> bool:
+        """Whether nothing of it has left and something is still to."""
+        return not self.shipments and any(line.waiting for line in self.lines)
 
 
 @dataclass(slots=True)

@@ -4,6 +4,9 @@ Estimated: what it should bring, from the order itself, the rates and costs of i
 Accrued: what settlement expects of it, what left the warehouse, and the freight of that.
 Settled: what statements paid for the components that they have answered, the accrual for the rest.
 
+Income and cost of a piece count at the same time, when it leaves. What was paid for pieces that wait is an advance and
+no income yet; shipping waits for the first of them. What was paid for cancelled pieces counts, and so does its refund.
+
 Only sums of the whole order are known for most components. Each is split over the lines by what they are worth, by the
 largest remainder, so that lines, SKUs and categories add up to the order to the last unit.
 """
@@ -12,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oms_analytics.domain.amounts import COMPONENTS, PLACE, Component, Version
-from oms_analytics.domain.order import Line, Order, Standing
+from oms_analytics.domain.order import Order, Standing
 from oms_analytics.domain.prices import Prices, Split
 
 _OF_ACCRUALS: Mapping[str, Component] = {
@@ -59,23 +62,52 @@ class _Basis:
     ordered: Split
     kept: Split
     cancelled: Split
-    discounts: list[int]
+    earned: Split
+    """What was ordered, without what waits."""
+    earned_kept: Split
+    """What is kept, without what waits."""
     kept_discounts: list[int]
+    earned_discounts: list[int]
+    earned_kept_discounts: list[int]
     ordered_minor: int
+    waiting: Mapping[tuple[str, str], int]
+    """By component and currency, how much of it is for what waits: an advance."""
 
     @classmethod
-    def of(cls, lines: Sequence[Line]) -> "_Basis":
+    def of(cls, order: Order) -> "_Basis":
+        lines = order.lines
         ordered = [line.amount_minor for line in lines]
         kept = [line.kept_minor for line in lines]
-        lost = [whole - part for whole, part in zip(ordered, kept, strict=True)]
+        of_kept = kept if any(kept) else ordered
+        waiting = [line.waiting_minor for line in lines]
+        kept_discounts = [line.kept_discount_minor for line in lines]
+        waiting_discounts = [line.waiting_discount_minor for line in lines]
         return cls(
-            Split(ordered),
-            Split(kept if any(kept) else ordered),
-            Split(lost if any(lost) else ordered),
-            [line.discount_minor for line in lines],
-            [line.kept_discount_minor for line in lines],
-            sum(ordered),
+            ordered=Split(ordered),
+            kept=Split(of_kept),
+            cancelled=_split(ordered, less=kept),
+            earned=_split(ordered, less=waiting),
+            earned_kept=_split(of_kept, less=waiting),
+            kept_discounts=kept_discounts,
+            earned_discounts=_less([line.discount_minor for line in lines], waiting_discounts),
+            earned_kept_discounts=_less(kept_discounts, waiting_discounts),
+            ordered_minor=sum(ordered),
+            waiting={
+                ("goods", order.currency): sum(waiting),
+                ("shipping", order.currency): order.shipping_minor if order.unsent else 0,
+            },
         )
+
+
+def _split(whole: list[int], *, less: Sequence[int]) -> Split:
+    """A split over what is left of the whole, or over the whole where nothing is."""
+    rest = _less(whole, less)
+    return Split(rest if any(rest) else whole)
+
+
+def _less(whole: Sequence[int], part: Sequence[int]) -> list[int]:
+    """What is left of each. The same pieces' parts may be rounded one way here and the other way there."""
+    return [max(0, one - other) for one, other in zip(whole, part, strict=True)]
 
 
 @dataclass(slots=True)
@@ -114,7 +146,7 @@ class _Writer:
 
 def accounts(order: Order, prices: Prices) -> dict[Version, Account]:
     """The three versions of an order's profit."""
-    basis = _Basis.of(order.lines)
+    basis = _Basis.of(order)
     return {
         "estimated": _estimated(order, prices, basis),
         "accrued": _accrued(order, prices, basis),
@@ -205,20 +237,21 @@ def _sums_of_accruals(order: Order) -> dict[tuple[str, str], int]:
 
 
 def _write_sum(writer: _Writer, basis: _Basis, component: str, currency: str, amount: int) -> None:
-    """Split a sum of settlement's over the lines."""
+    """Split a sum of settlement's over the lines, without what is an advance."""
     if component not in _OF_ACCRUALS or not amount:
         return
+    income = amount - max(0, min(amount, basis.waiting.get((component, currency), 0)))
     if component == "goods":
         # Settlement expects goods less the merchant's own discount; here both are shown.
         whole = amount == basis.ordered_minor
-        discounts = basis.discounts if whole else basis.kept_discounts
-        shares = (basis.ordered if whole else basis.kept).of(amount)
+        discounts = basis.earned_discounts if whole else basis.earned_kept_discounts
+        shares = (basis.earned if whole else basis.earned_kept).of(income)
         writer.column("goods", currency, [share + off for share, off in zip(shares, discounts, strict=True)])
         writer.column("merchant_discount", currency, [-off for off in discounts])
     elif component == "refund":
         writer.column("returns", currency, basis.cancelled.of(amount))
     else:
-        writer.column(_OF_ACCRUALS[component], currency, basis.ordered.of(amount))
+        writer.column(_OF_ACCRUALS[component], currency, basis.ordered.of(income))
 
 
 def _with_what_left(writer: _Writer, order: Order, prices: Prices, basis: _Basis) -> Account:
