@@ -233,18 +233,23 @@ async def test_a_handler_that_never_comes_back_cannot_keep_a_process_from_ending
 async def test_who_steps_back_rests_where_processors_are_short_and_leaves_all_the_same(
     kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rests = [0.0]
-    monkeypatch.setattr(Courtesy, "rest_s", lambda _: rests[0])
+    short, resting = False, asyncio.Event()
+
+    def rest_s(_: Courtesy) -> float:
+        if short:
+            resting.set()
+        return 2 * PATIENCE_S if short else 0.0
+
+    monkeypatch.setattr(Courtesy, "rest_s", rest_s)
     async with kit.runtime(nice=1).running():
         await kit.append(Stepped(counter="c", seq=0))
         await kit.until_steps({"c": [0]})
-        rests[0] = 2 * PATIENCE_S
-        await asyncio.sleep(1)  # it waits for records for half a second
+        short = True
+        await asyncio.wait_for(resting.wait(), PATIENCE_S)
         await kit.append(Stepped(counter="c", seq=1))
-        await asyncio.sleep(1)
-        assert await kit.steps() == {"c": [0]}
         leaving = time.monotonic()
     assert time.monotonic() - leaving < PATIENCE_S
+    assert await kit.steps() == {"c": [0]}
 
 
 @ONLY_KAFKA
