@@ -15,15 +15,21 @@ from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.replay_cli import REFUSED
 from oms_events.runtime.service import Service
 
+grouped_by_session = pytest.mark.skipif(
+    not cli.AUTOGROUP.exists(), reason="this kernel does not group processes by session"
+)
+
 STEPS_BACK = """
-import asyncio, os
+import asyncio, os, pathlib, sys
 from oms_events.runtime import cli
 from oms_events.runtime.service import Service
 from oms_events.runtime.settings import Settings
 
 async def serve(runtime):
-    print(os.nice(0), cli.AUTOGROUP.read_text() if cli.AUTOGROUP.exists() else "")
+    print(os.nice(0))
+    print(cli.AUTOGROUP.read_text() if cli.AUTOGROUP.is_file() else "")
 
+cli.AUTOGROUP = pathlib.Path(sys.argv[1])
 cli.serve = serve
 asyncio.run(cli._serve(Service("small"), Settings()))
 """
@@ -63,19 +69,29 @@ def test_a_process_steps_back_as_far_as_it_is_told(nice: int) -> None:
     assert int(stepped_back(nice, leads=False)[0]) == os.nice(0) + nice
 
 
-@pytest.mark.skipif(not cli.AUTOGROUP.exists(), reason="this kernel does not group processes by session")
-@pytest.mark.parametrize(("leads", "nice"), [(True, 7), (False, 0)])
-def test_its_whole_session_does_where_that_is_its_own(leads: bool, nice: int) -> None:
-    assert stepped_back(7, leads=leads)[-2:] == ["nice", str(nice)]
+@grouped_by_session
+def test_its_whole_session_does_where_that_is_its_own() -> None:
+    assert stepped_back(7, leads=True)[1].endswith(" nice 7")
 
 
-def stepped_back(nice: int, *, leads: bool) -> list[str]:
+@grouped_by_session
+def test_the_session_of_others_stays_as_it_is() -> None:
+    assert stepped_back(7, leads=False)[1] == cli.AUTOGROUP.read_text().strip()
+
+
+def test_who_may_not_step_back_serves_all_the_same(tmp_path: Path) -> None:
+    warning, nice, _ = stepped_back(7, leads=True, autogroup=tmp_path)
+    assert "the session does not step back" in warning
+    assert int(nice) == os.nice(0) + 7
+
+
+def stepped_back(nice: int, *, leads: bool, autogroup: Path = cli.AUTOGROUP) -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", STEPS_BACK],
+        [sys.executable, "-c", STEPS_BACK, str(autogroup)],
         env=os.environ | {"OMS_NICE": str(nice)},
         start_new_session=leads,
         capture_output=True,
         text=True,
         check=True,
     )
-    return done.stdout.split()
+    return done.stdout.splitlines()

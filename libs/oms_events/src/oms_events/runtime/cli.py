@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,6 +21,8 @@ from oms_events.runtime.service import Service
 from oms_events.runtime.settings import ROLES, SettingRefused, Settings, read_settings
 
 AUTOGROUP = Path("/proc/self/autogroup")
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,13 @@ def _step_back(nice: int) -> None:
     os.nice(nice)
     # Where Linux groups processes by session, a process's own nice value counts within its session alone: the
     # session has one of its own (sched(7), "The autogroup feature"). Only of a session that this process leads:
-    # the rest of another has not asked to step back.
+    # the rest of another has not asked to step back. The kernel may refuse (proc_sched_autogroup_set_nice takes few
+    # wishes a second, and none for the group that everything begins in): who cannot step back serves all the same.
     if nice and os.getsid(0) == os.getpid() and AUTOGROUP.exists():
-        AUTOGROUP.write_text(str(nice))
+        try:
+            AUTOGROUP.write_text(str(nice))
+        except OSError as error:
+            log.warning("the session does not step back", reason=type(error).__name__)
 
 
 async def _own(command: Command, runtime: Runtime, arguments: argparse.Namespace) -> int:
