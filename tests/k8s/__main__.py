@@ -2,7 +2,8 @@
 
 Hands our images over by the command in K8S_LOAD (they are appended to it; without it the cluster has them already),
 rolls out, plays the sample through the gateway's Service, rolls every deployment under load, kills pods, scales
-workers, asks the server what it thinks of the overlay `cluster` where it has the operators' definitions, cleans up.
+workers, restores a database from a backup, asks the server what it thinks of the overlay `cluster` where it has the
+operators' definitions, cleans up.
 Exit codes: 0 all held, 1 something did not, 2 no cluster.
 """
 
@@ -126,6 +127,7 @@ def _prove(options: argparse.Namespace, measured: dict[str, Any]) -> None:
         measured["upgraded_s"] = timed("rolled out again, nothing changed", lambda: _roll_out(overlay))
         measured["killed"] = _kill(options)
         measured["scaled"] = _scale(options)
+        measured["restored"] = _restore(options)
         _audit()
         measured["cluster_overlay"] = _dry_run()
 
@@ -244,6 +246,36 @@ def _scale(options: argparse.Namespace) -> dict[str, Any]:
     return {"load": load.result}
 
 
+def _restore(options: argparse.Namespace) -> dict[str, Any]:
+    """A service gets yesterday's database, as docs/deploy.md says, and has caught up with Kafka soon."""
+    service, backup = "orders", "/tmp/backup"
+    both = [f"deployment/{service}-{component}" for component in ("api", "worker")]
+    database = ("exec", "postgres-0", "--")
+    psql = (*database, "psql", "--username=postgres", f"--dbname=oms_{service}", "--tuples-only", "--no-align")
+    by_state = (*psql, "--command=select state, count(*) from orders group by state order by state")
+    kubectl(*database, "pg_dump", "--username=postgres", "--format=custom", f"--file={backup}", f"oms_{service}")
+    with players.load("load-backup", options.tag, options.rate) as load:
+        time.sleep(10)
+    _judge("sent after the backup", load.result)
+    before = kubectl(*by_state)
+    kubectl("scale", *both, "--replicas=0")
+    of_both = f"app.kubernetes.io/name={service},app.kubernetes.io/component in (api,worker)"
+    kubectl("wait", "--for=delete", "pod", "--selector", of_both, "--timeout=120s")
+    kubectl(*psql, f"--command=drop owned by oms_{service}")
+    role = (f"--role=oms_{service}", f"--dbname=oms_{service}")
+    kubectl(*database, "pg_restore", "--username=postgres", *role, "--single-transaction", backup)
+    if kubectl(*by_state) == before:
+        raise Failed("the backup knows everything: nothing is proved")
+    run([K8S / "run-command", service, "migrate"])
+    run([K8S / "run-command", service, "offsets", "reset", "--to", "earliest", "--wait", "60"])
+    kubectl("scale", *both, "--replicas=1")
+    took = round(until("every order is back", lambda: kubectl(*by_state) == before), 1)
+    for name in both:
+        until_rolled_out(name.removeprefix("deployment/"))
+    say(f"restored: {load.result['orders']:,} orders that the backup lacks are back ({took} s)")
+    return {"orders_not_in_the_backup": load.result["orders"], "back_s": took}
+
+
 def _replaced(name: str) -> bool:
     status = get("deployment", name)["status"]
     return all_ready() and status.get("readyReplicas") == status.get("replicas")
@@ -303,7 +335,7 @@ def _other(rendered: str) -> str:
 
 
 def _clean_up() -> None:
-    for pod in ("load-roll", "load-kill", "load-scale", "sample"):
+    for pod in ("load-roll", "load-kill", "load-scale", "load-backup", "sample"):
         kubectl("delete", "job", pod, "--ignore-not-found", "--wait=false")
     run([KUBECTL, "delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=300s"])
 

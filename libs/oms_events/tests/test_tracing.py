@@ -96,28 +96,37 @@ class Stuck(SpanExporter):
     """A collector that takes a connection and says nothing."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.answered = threading.Event()
         self.release = threading.Event()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002 - it looks at nothing
-        self.asked += 1
         self.release.wait(30)
+        self.answered.set()
         return SpanExportResult.FAILURE
 
 
-async def test_a_collector_that_does_not_answer_holds_nobody_up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracing, "_FLUSH_S", 0.2)
-    exporter = Stuck()
-    made = Tracing("orders", exporter)
+async def _waited(made: Tracing) -> float:
+    """Seconds that a flush of one more span took."""
     made.start("one", SpanKind.SERVER, parent=None).end()
     began = time.monotonic()
     await made.flush()
-    waited = time.monotonic() - began
-    assert 0.1 < waited < 5
-    made.start("two", SpanKind.SERVER, parent=None).end()
-    began = time.monotonic()
-    await made.flush()
-    assert time.monotonic() - began < 0.1, "it waits for it a second time"
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize(("slow_s", "waited_for_again"), [(0.0, False), (60.0, True)], ids=["away", "slow"])
+async def test_a_collector_that_does_not_answer_holds_nobody_up_for_long(
+    monkeypatch: pytest.MonkeyPatch, slow_s: float, waited_for_again: bool
+) -> None:
+    monkeypatch.setattr(tracing, "_FLUSH_S", 0.2)
+    monkeypatch.setattr(tracing, "_SLOW_S", slow_s)
+    exporter = Stuck()
+    made = Tracing("orders", exporter)
+    assert 0.1 < await _waited(made) < 5
+    assert await _waited(made) < 0.1, "it waits for it a second time"
     exporter.release.set()
-    await asyncio.sleep(0)
+    await asyncio.to_thread(exporter.answered.wait)
+    await asyncio.sleep(0.5)
+    exporter.release.clear()
+    assert (await _waited(made) > 0.1) == waited_for_again
+    exporter.release.set()
     await made.close()

@@ -47,6 +47,8 @@ Attributes = Mapping[str, AttributeValue]
 _FLUSH_S = 1.0
 _LET_BE_S = 30.0
 """How long nobody waits for a collector that did not answer in time."""
+_SLOW_S = 5.0
+"""Who answers within this is slow, not away: an exporter that reaches nobody tries for longer."""
 _TOLD_LIMIT = 20_000
 _QUEUE = 16_384
 _DELAY_MS = 500.0
@@ -288,15 +290,21 @@ class Tracing:
 
     async def flush(self) -> None:
         """Hand spans to the collector before what they tell of is marked as read; whoever is killed in between reads,
-        and tells, it again. Never waits long, nor twice in a row for a collector that is away."""
+        and tells, it again. Never waits long, nor soon again for a collector that is away."""
         if not self._unflushed or self._provider is None or time.monotonic() < self._let_be_until:
             return
         if self._flushing is None or self._flushing.done():
             self._unflushed = False
             self._flushing = asyncio.create_task(asyncio.to_thread(self._flush, self._provider))
+        began = time.monotonic()
         _, late = await asyncio.wait([self._flushing], timeout=_FLUSH_S)
         if late:
-            self._let_be_until = time.monotonic() + _LET_BE_S
+            self._let_be_until = began + _LET_BE_S
+            self._flushing.add_done_callback(lambda _: self._answered_after(time.monotonic() - began))
+
+    def _answered_after(self, seconds: float) -> None:
+        if seconds < _SLOW_S:
+            self._let_be_until = 0.0
 
     @staticmethod
     def _flush(provider: TracerProvider) -> None:
