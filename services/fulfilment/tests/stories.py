@@ -67,14 +67,19 @@ def allocated(shipment: object, order: object = "order") -> StockAllocated:
     )
 
 
-def not_allocated(shipment: object, order: object = "order", available: int = 0) -> StockAllocationRejected:
+def not_allocated(
+    shipment: object, order: object = "order", *, of: str | None = None, available: int = 0
+) -> StockAllocationRejected:
+    """Inventory has too few of one SKU of a planned shipment, or of every one."""
     return StockAllocationRejected(
         order_id=uid(order),
         shipment_id=shipment.shipment_id,
         decision_id=uid("decision"),
         node=shipment.node,
         shortages=tuple(
-            Shortage(sku=line.sku, requested=line.quantity, available=available) for line in shipment.lines
+            Shortage(sku=line.sku, requested=line.quantity, available=available)
+            for line in shipment.lines
+            if of in {None, line.sku}
         ),
     )
 

@@ -136,6 +136,16 @@ async def test_refused_by_inventory_the_order_goes_elsewhere(scenario):
     assert await scenario.when(not_allocated(planned, available=1)) == []
 
 
+async def test_what_a_refused_plan_held_is_free_for_the_next(scenario):
+    await open_nodes(scenario, daily_capacity=1)
+    await scenario.given(stock("A", GB_LON=2, GB_MAN=2), stock("B", GB_MAN=3))
+    (planned,) = await plan(scenario, A=2, B=3)
+    assert planned.node == MAN
+    (routed,) = await scenario.when(not_allocated(planned, of="A", available=0))
+    assert {s.node: quantities(s.lines) for s in routed.shipments} == {LON: {"A": 2}, MAN: {"B": 3}}
+    assert (await projected(scenario, "A"), await projected(scenario, "B")) == ({LON: 0, MAN: 0}, {MAN: 0})
+
+
 async def test_refused_too_often_the_order_waits_and_is_tried_again(scenario):
     await open_nodes(scenario)
     rules = (await scenario.client.get("/v1/rule-sets/default")).json()["document"] | {"max_attempts": 2}

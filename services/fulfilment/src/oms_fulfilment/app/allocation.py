@@ -3,8 +3,8 @@
 from oms_events.contracts.inventory import StockAllocated, StockAllocationRejected
 from oms_events.envelope import Batch
 from oms_events.runtime.work import Work
-from oms_fulfilment.adapters import sourcing as projections
 from oms_fulfilment.app.changes import Changes
+from oms_fulfilment.app.sourcing import Place
 from oms_fulfilment.domain.shipping import allocate, refuse_allocation
 from oms_fulfilment.domain.waiting import refused
 
@@ -21,7 +21,7 @@ async def on_stock_allocated(allocated: Batch[StockAllocated], work: Work) -> No
 async def on_stock_allocation_rejected(rejected: Batch[StockAllocationRejected], work: Work) -> None:
     """Believe inventory, and plan the lines again elsewhere."""
     changes = await Changes.of_orders(work, [item.event.order_id for item in rejected])
-    short: dict[tuple[str, str], int] = {}
+    short: dict[Place, int] = {}
     for item in rejected:
         refusal = item.event
         before = changes.shipment(refusal.order_id, refusal.shipment_id)
@@ -34,6 +34,4 @@ async def on_stock_allocation_rejected(rejected: Batch[StockAllocationRejected],
         demand = refused(changes.demand(refusal.order_id)).excluding(refusal.node, lacking, "inventory")
         changes.put(demand)
         changes.route_later(refusal.order_id, item.meta, refused=refusal.decision_id)
-    await changes.save()
-    # After the units of the refused shipments have been given back, so that inventory has the last word.
-    await projections.lower_stock(work.connection, short)
+    await changes.save(short=short)

@@ -1,8 +1,6 @@
 """Demands as loaded and as they are after a batch: what the handlers share."""
 
-from collections import Counter
-from collections.abc import Iterable
-from datetime import date
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from oms_events.envelope import EventMeta
@@ -11,7 +9,7 @@ from oms_events.runtime.work import Work
 from oms_fulfilment.adapters import demands as store
 from oms_fulfilment.adapters import sourcing as projections
 from oms_fulfilment.app.publishing import publish
-from oms_fulfilment.app.sourcing import REROUTE, Sourcing
+from oms_fulfilment.app.sourcing import REROUTE, Freed, Place, Sourcing
 from oms_fulfilment.domain.demand import Demand, Shipment, closed_unshipped, given_back
 from oms_fulfilment.domain.facts import Fact
 
@@ -82,35 +80,46 @@ class Changes:
         if refused is not None:
             self._refused[order_id] = refused
 
-    async def save(self) -> None:
-        """Route what wants it, then store everything that differs."""
-        await self._route()
-        back: Counter[tuple[str, str]] = Counter()
-        closed: Counter[tuple[str, date]] = Counter()
+    async def save(self, *, short: Mapping[Place, int] | None = None) -> None:
+        """Route what wants it, then store everything that differs.
+
+        `short` is what inventory says it has, where that is less than we believed: it counts after the units of the
+        refused shipments have been given back, and before the new plans take from it.
+        """
+        freed = self._freed()
+        sourcing = await self._route(freed, short or {})
         for order_id, demand in self._after.items():
-            before = self._before[order_id]
-            if demand is before:
-                continue
-            back += given_back(before, demand)
-            closed.subtract((shipment.node, shipment.planned_on) for shipment in closed_unshipped(before, demand))
-            if before.state == "waiting" != demand.state:
+            if self._before[order_id].state == "waiting" != demand.state:
                 self._work.unschedule(REROUTE, str(order_id))
         connection = self._work.connection
         async with together(connection) as writing:
             await store.save(connection, writing, self._before, self._after, now=self._work.now)
-            await projections.use_capacity(writing, closed)
-            await projections.move_stock(writing, back)
+            await projections.use_capacity(writing, freed.places)
+            await projections.move_stock(writing, freed.units)
+        await projections.lower_stock(connection, short or {})
+        if sourcing is not None:
+            async with together(connection) as writing:
+                await sourcing.save(writing)
 
-    async def _route(self) -> None:
+    def _freed(self) -> Freed:
+        freed = Freed()
+        for order_id, demand in self._after.items():
+            before = self._before[order_id]
+            if demand is not before:
+                freed.units += given_back(before, demand)
+                freed.places.subtract((one.node, one.planned_on) for one in closed_unshipped(before, demand))
+        return freed
+
+    async def _route(self, freed: Freed, short: Mapping[Place, int]) -> Sourcing | None:
         waiting = {order_id: cause for order_id, cause in self._to_route.items() if self._after[order_id].unplanned()}
         if not waiting:
-            return
+            return None
         sourcing = await Sourcing.open(self._work, [self._after[order_id] for order_id in waiting])
+        sourcing.free(freed, short)
         for order_id, cause in waiting.items():
             demand, refused = self._after[order_id], self._refused.get(order_id)
             if refused is not None and demand.failures >= sourcing.max_attempts:
                 self.put(sourcing.wait(demand, f"inventory refused {demand.failures} plans in a row", refused, cause))
             else:
                 self.put(sourcing.route(demand, cause))
-        async with together(self._work.connection) as writing:
-            await sourcing.save(writing)
+        return sourcing

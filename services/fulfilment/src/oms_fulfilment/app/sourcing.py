@@ -4,6 +4,7 @@ what those before it took.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
@@ -29,6 +30,19 @@ REROUTE = "reroute"
 _alternatives = TypeAdapter(tuple[PlanScore, ...])
 _parcels = TypeAdapter(tuple[Parcel, ...])
 _NO_COST = Score(0, 0, 0, 0)
+
+
+Place = tuple[str, str]
+"""A node and a SKU."""
+
+
+@dataclass(slots=True)
+class Freed:
+    """What a batch no longer needs of earlier plans, and no projection shows yet."""
+
+    units: Counter[Place] = field(default_factory=Counter)
+    places: Counter[tuple[str, date]] = field(default_factory=Counter)
+    """Below zero: so many shipments fewer at a node and a day."""
 
 
 class View:
@@ -93,6 +107,25 @@ class View:
         if parcel.node in self._capacity:
             self._capacity[parcel.node] -= 1
 
+    def free(self, freed: Freed, short: Mapping[Place, int]) -> None:
+        """Count units and places as free, and no more units than inventory says there are."""
+        for (node, sku), quantity in freed.units.items():
+            stock = self._stock_of(sku)
+            if node in stock:
+                stock[node] += quantity
+        for (node, sku), quantity in short.items():
+            stock = self._stock_of(sku)
+            if node in stock:
+                stock[node] = min(stock[node], quantity)
+        for (node, day), count in freed.places.items():
+            if node in self._capacity and day == self._today[node]:
+                self._capacity[node] -= count
+
+    def _stock_of(self, sku: str) -> dict[str, int]:
+        item = self._items.get(sku)
+        stock = item.available if item is not None else None
+        return stock if isinstance(stock, dict) else {}
+
     def shipment(self, parcel: Parcel, *, shipment_id: UUID, decision_id: UUID, order_id: UUID) -> Shipment:
         """The parcel as a shipment."""
         return Shipment(
@@ -127,6 +160,10 @@ class Sourcing:
     def max_attempts(self) -> int:
         """Refusals by inventory in a row until an order waits."""
         return self._view.rules.max_attempts
+
+    def free(self, freed: Freed, short: Mapping[Place, int]) -> None:
+        """Plan with what earlier plans gave back, and believe inventory where it has less."""
+        self._view.free(freed, short)
 
     def route(self, demand: Demand, cause: EventMeta) -> Demand:
         """Plan shipments for what no shipment covers yet, or let the demand wait."""
