@@ -17,8 +17,8 @@ _ONCE = ("OrderPlaced", "OrderReleased", "OrderCancelled", "OrderCompleted")
 _LIFE = ("OrderPlaced", "OrderPaid", "OrderReleased", "OrderCompleted")
 """Steps of an order that come in this sequence, as far as they come."""
 _ENDS = frozenset({"OrderCancelled", "OrderCompleted"})
-_AFTER_THE_END = frozenset({"HoldResolved", "OrderLinesCancelled"})
-"""What may be told after the event that ends an order: its holds expire with it."""
+_AFTER_THE_END = frozenset({"HoldResolved", "OrderLinesCancelled", "OrderPaid"})
+"""What may be told after the event that ends an order: its holds expire with it, and its money may come late."""
 
 
 @dataclass(frozen=True, slots=True)

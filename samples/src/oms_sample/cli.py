@@ -101,8 +101,10 @@ async def _play(endpoints: Endpoints, book: Book, options: argparse.Namespace) -
         costs = summary.Costs(
             measure.spent(cpu_before, measure.cpu_seconds(endpoints.pids)), measure.memory_mb(endpoints.pids)
         )
-        settled = await _settle(settlement, doors, played)
-        verdict = audit.judge(played.journal, await audit.inspect(doors.operator))
+        # Seen before the statements: by now nobody works in the warehouses, and an order that waits may yet be routed.
+        orders = await audit.all_orders(doors.operator)
+        settled = await _settle(settlement, orders, played)
+        verdict = audit.judge(played.journal, await audit.inspect(doors.operator, orders))
         stock = await doors.operator.get("/v1/services/inventory/summary")
     tape = await hops.read(endpoints.broker, since)
     result = summary.Summary(played, verdict, tape, costs, stock, settled)
@@ -112,12 +114,12 @@ async def _play(endpoints: Endpoints, book: Book, options: argparse.Namespace) -
     return 0 if result.sound else UNSOUND
 
 
-async def _settle(settlement: Settlement, doors: Doors, played: Played) -> Settled | None:
+async def _settle(settlement: Settlement, orders: Sequence[audit.OrderSeen], played: Played) -> Settled | None:
     if played.before.known:
         _report("no statements: what was shipped when these orders were first told is not known any more")
         return None
     try:
-        return await settlement.settle(await audit.all_orders(doors.operator))
+        return await settlement.settle(orders)
     except NotOffered as refusal:
         _report(f"no statements: {refusal}")
         return None

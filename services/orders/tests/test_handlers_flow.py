@@ -249,8 +249,11 @@ async def test_an_unpaid_order_is_cancelled_in_time(listed: Scenario) -> None:
     assert names(published) == ["OrderLinesCancelled", "OrderCancelled"]
     assert published[1].order_id == ident("A-1")
     assert await state_of(listed, "A-1") == ("cancelled", "unpaid", "cancelled", "cancelled")
-    assert await listed.when(paid(no="A-1")) == []
+    assert await listed.when(paid(2000, no="A-1")) == []
+    late = await listed.when(paid(600, "P-2", no="A-1"))
+    assert (names(late), late[0].paid_minor) == (["OrderPaid"], 2600)
     assert (await state_of(listed, "A-1"))[1] == "refund_due"
+    assert await listed.when(paid(100, "P-3", no="A-1")) == []
 
 
 async def test_an_order_for_nothing_needs_no_payment(listed: Scenario) -> None:
@@ -323,8 +326,12 @@ async def test_what_has_shipped_cannot_be_cancelled(listed: Scenario) -> None:
 
 async def test_a_cancellation_before_its_order_is_never_placed(listed: Scenario) -> None:
     assert await listed.when(cancelled(), paid()) == []
-    [ended] = await listed.when(told())
+    [ended, of_money] = await listed.when(told())
     assert isinstance(ended, OrderCancelled)
+    assert ended.unplaced is not None
+    unplaced = ended.unplaced
+    assert (unplaced.channel_order_no, unplaced.cancelled_minor, unplaced.shipping_minor) == ("A-1", 2400, 200)
+    assert isinstance(of_money, OrderPaid)
     assert await state_of(listed) == ("cancelled", "refund_due", "cancelled", "cancelled")
 
 
@@ -333,6 +340,7 @@ async def test_a_part_cancelled_before_its_order_is_left_out(listed: Scenario) -
     [placed] = await listed.when(told())
     [line] = placed.lines
     assert (line.line_id, line.quantity, line.discount_minor, line.amount_minor) == ("1", 1, 40, 960)
+    assert line.amount_minor + placed.cancelled_minor + placed.shipping_minor == placed.total_minor
 
 
 async def test_the_same_telling_again_is_nothing(listed: Scenario) -> None:

@@ -14,7 +14,14 @@ from sqlalchemy import text
 
 from oms_events.contracts.fulfilment import ShipmentDispatched
 from oms_events.contracts.intake import StatementFile, StatementFormat, StatementReceived
-from oms_events.contracts.orders import OrderCancelled, OrderLine, OrderLinesCancelled, OrderPaid, OrderPlaced
+from oms_events.contracts.orders import (
+    OrderCancelled,
+    OrderLine,
+    OrderLinesCancelled,
+    OrderPaid,
+    OrderPlaced,
+    UnplacedOrder,
+)
 from oms_events.contracts.shared import Destination, LineQuantity
 from oms_events.registry import Event
 from oms_events.runtime.files import FileStore
@@ -47,7 +54,7 @@ class Sale:
     def order_id(self) -> UUID:
         return order_id("uci", self.shop, self.number)
 
-    def placed(self) -> OrderPlaced:
+    def placed(self, cancelled_minor: int = 0) -> OrderPlaced:
         lines = tuple(
             OrderLine(
                 line_id=line_id,
@@ -69,7 +76,8 @@ class Sale:
             currency=self.currency,
             lines=lines,
             shipping_minor=399,
-            total_minor=3400,
+            cancelled_minor=cancelled_minor,
+            total_minor=3400 + cancelled_minor,
             ship_to=Destination(country="GB"),
             delivery_tier="standard",
         )
@@ -97,6 +105,17 @@ class Sale:
 
     def cancelled(self) -> OrderCancelled:
         return OrderCancelled(order_id=self.order_id, reason="buyer")
+
+    def never_placed(self) -> OrderCancelled:
+        was = UnplacedOrder(
+            channel="uci",
+            shop=self.shop,
+            channel_order_no=self.number,
+            currency=self.currency,
+            cancelled_minor=3001,
+            shipping_minor=399,
+        )
+        return OrderCancelled(order_id=self.order_id, reason="buyer", unplaced=was)
 
     def whole(self) -> list[Event]:
         return [self.placed(), self.paid(), self.dispatched()]

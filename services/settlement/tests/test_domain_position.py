@@ -29,6 +29,7 @@ facts = st.builds(
     Facts,
     lines,
     st.integers(0, 5000),
+    st.integers(0, 10**6),
     st.none() | st.just(AT),
     st.integers(0, 3 * 10**6),
     st.dictionaries(st.sampled_from("xyz"), dated, max_size=3),
@@ -67,7 +68,7 @@ def test_what_is_sent_and_what_is_cancelled_add_up_to_the_order(ordered, data):
     sent = {id_: data.draw(st.integers(0, line.quantity)) for id_, line in ordered.items()}
     gone = {id_: line.quantity - sent[id_] for id_, line in ordered.items()}
     total = sum(line.amount_minor for line in ordered.values())
-    one = Facts(ordered, 0, AT, total, {"x": Dated(AT, gone)}, None, {"p": Dated(AT + timedelta(days=1), sent)})
+    one = Facts(ordered, 0, 0, AT, total, {"x": Dated(AT, gone)}, None, {"p": Dated(AT + timedelta(days=1), sent)})
     found = position(one, card)
     assert found.postings.get((chart.ADVANCES, "goods"), 0) == 0
     sales = -found.postings.get((chart.SALES, "goods"), 0)

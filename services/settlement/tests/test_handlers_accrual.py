@@ -77,6 +77,26 @@ async def test_lines_cancelled_before_they_were_paid_for_owe_no_refund(desk, sal
     }
 
 
+@pytest.mark.parametrize(("paid", "goods", "refund"), [(3900, 3501, -500), (3600, 3201, -200), (3400, 3001, 0)])
+async def test_what_was_cancelled_before_the_order_was_placed_goes_back_if_it_was_paid(desk, sale, paid, goods, refund):
+    one = sale("A-1")
+    await desk.scenario.when(one.placed(cancelled_minor=500), one.paid(paid), one.dispatched())
+    standing = {name: expected for name, (expected, _, _) in (await desk.standing(one)).items()}
+    assert standing == FAIR | {"goods": goods} | ({"refund": refund} if refund else {})
+    assert (await desk.balances()).get("2241.3", 0) == refund
+    assert await desk.sound()
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_an_order_that_was_never_placed_is_paid_and_given_back(desk, sale, order):
+    one = sale("A-1", shop="new")
+    for place in order:
+        await desk.scenario.when((one.never_placed(), one.paid())[place])
+    standing = {name: expected for name, (expected, _, _) in (await desk.standing(one)).items()}
+    assert standing == {"goods": 3001, "shipping": 399, "refund": -3400}
+    assert await desk.balances() == {"1122": 3400, "2241.3": -3400}
+
+
 async def test_fees_are_given_back_for_what_is_cancelled_after_it_left(desk, sale):
     one = sale("A-1")
     await desk.scenario.when(*one.whole(), one.lines_cancelled(("1", 2)))

@@ -36,9 +36,24 @@ class OrderLine(Part):
     amount_minor: Minor
 
 
+class UnplacedOrder(Part):
+    """An order that was over before it could be placed: what those know of it who may yet see its money."""
+
+    channel: Code
+    shop: Code
+    channel_order_no: Text
+    currency: Currency
+    cancelled_minor: Price
+    shipping_minor: Price
+
+
 @event(ORDER)
 class OrderPlaced(Event):
-    """A channel's order became an order of ours: every line names a SKU, every discount a line."""
+    """A channel's order became an order of ours: every line names a SKU, every discount a line.
+
+    `lines` is what is left of it, `total_minor` what the channel said of all. `cancelled_minor` is what its buyer was
+    asked for besides the lines: for pieces that were cancelled before the order could be placed.
+    """
 
     order_id: UUID
     channel: Code
@@ -52,6 +67,7 @@ class OrderPlaced(Event):
     ship_to: Destination
     delivery_tier: str
     ship_by: Instant | None = None
+    cancelled_minor: Price = 0
 
 
 @event(ORDER)
@@ -79,7 +95,7 @@ class HoldResolved(Event):
 
 @event(ORDER)
 class OrderPaid(Event):
-    """The order's total has been received in full."""
+    """What the buyer owed has been received in full, if only after the order was cancelled."""
 
     order_id: UUID
     currency: Currency
@@ -124,10 +140,11 @@ class OrderLinesCancelled(Event):
 
 @event(ORDER)
 class OrderCancelled(Event):
-    """Nothing of the order is left to ship."""
+    """Nothing of the order is left to ship. `unplaced` describes one that nobody has heard of."""
 
     order_id: UUID
     reason: str
+    unplaced: UnplacedOrder | None = None
 
 
 @event(ORDER)

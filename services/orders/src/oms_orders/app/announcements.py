@@ -19,7 +19,7 @@ from oms_orders.domain.order import (
     Released,
     StopAsked,
 )
-from oms_orders.domain.pricing import discount_of
+from oms_orders.domain.pricing import cancelled_minor, discount_of
 
 # The parts are given as plain dicts: one validation of the whole event is cheaper than one of each part.
 
@@ -51,12 +51,13 @@ def _placed(order: Order, _: Placed) -> Event:
             "ship_to": _destination(order),
             "delivery_tier": order.delivery_tier,
             "ship_by": order.ship_by,
+            "cancelled_minor": cancelled_minor(order),
         }
     )
 
 
 def _line(line: Line) -> dict[str, Any]:
-    """A line with what is left of it: a part that was cancelled before is nobody else's business."""
+    """A line with what is left of it: of a part that was cancelled before, others need to know the money only."""
     discount_minor = discount_of(line, line.left)
     return {
         "line_id": line.line_id,
@@ -160,7 +161,20 @@ def _lines_cancelled(order: Order, decision: LinesCancelled) -> Event:
 
 
 def _cancelled(order: Order, decision: Cancelled) -> Event:
-    return contracts.OrderCancelled(order_id=order.order_id, reason=decision.reason)
+    return contracts.OrderCancelled(
+        order_id=order.order_id, reason=decision.reason, unplaced=_unplaced(order) if order.entered_at is None else None
+    )
+
+
+def _unplaced(order: Order) -> contracts.UnplacedOrder:
+    return contracts.UnplacedOrder(
+        channel=order.channel,
+        shop=order.shop,
+        channel_order_no=order.channel_order_no,
+        currency=order.currency,
+        cancelled_minor=cancelled_minor(order),
+        shipping_minor=order.shipping_minor,
+    )
 
 
 def _completed(order: Order, _: Completed) -> Event:

@@ -52,11 +52,17 @@ def discount_of(line: Line, quantity: int) -> int:
     return largest_remainder(line.discount_minor, [quantity, line.quantity - quantity])[0]
 
 
+def cancelled_minor(order: Order) -> int:
+    """What its buyer was asked for what was cancelled of it since."""
+    return sum(
+        line.cancelled * line.unit_price_minor - discount_of(line, line.cancelled)
+        for line in order.lines.values()
+        if line.cancelled
+    )
+
+
 def due_of(order: Order) -> int:
     """What the buyer owes for what was not cancelled. A wholly cancelled order owes nothing, shipping included."""
-    due, anything_left = order.total_minor, False
-    for line in order.lines.values():
-        anything_left = anything_left or line.left > 0
-        if line.cancelled:
-            due -= line.cancelled * line.unit_price_minor - discount_of(line, line.cancelled)
-    return max(0, due) if anything_left else 0
+    if all(line.left <= 0 for line in order.lines.values()):
+        return 0
+    return max(0, order.total_minor - cancelled_minor(order))

@@ -26,11 +26,14 @@ _SHIPPING_HOLDS = frozenset({"NO_ROUTE", "NO_CARRIER"})
 
 def settle(order: Order, cause: Cause) -> None:
     """Draw every conclusion that the facts allow. Doing it again changes nothing."""
-    if order.closed:
+    if not order.closed and _nothing_left(order) and not order.open_cancellations():
+        _close_as_cancelled(order, cause)
+    if order.cancelled_at is not None:
+        # The money goes back, and both ways stand in the statements of the channel.
+        if order.paid_at is None and order.paid_minor >= order.total_minor > 0:
+            _take_as_paid(order, cause)
         return
-    if _nothing_left(order):
-        if not order.open_cancellations():
-            _close_as_cancelled(order, cause)
+    if order.closed or _nothing_left(order):
         return
     if order.entered_at is None:
         if order.blocked("place"):
@@ -38,8 +41,7 @@ def settle(order: Order, cause: Cause) -> None:
         order.entered_at = cause.now
         order.decided.append(Placed())
     if order.paid_at is None and order.paid_minor >= due_of(order):
-        order.paid_at = cause.now
-        order.decided.append(Paid())
+        _take_as_paid(order, cause)
     if _releasable(order):
         order.released_at = cause.now
         order.decided.append(Released())
@@ -51,6 +53,11 @@ def settle(order: Order, cause: Cause) -> None:
 
 def _nothing_left(order: Order) -> bool:
     return not order.anything_shipped() and all(line.left <= 0 for line in order.lines.values())
+
+
+def _take_as_paid(order: Order, cause: Cause) -> None:
+    order.paid_at = cause.now
+    order.decided.append(Paid())
 
 
 def _close_as_cancelled(order: Order, cause: Cause) -> None:

@@ -5,7 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from oms_events.contracts.fulfilment import ShipmentDispatched
-from oms_events.contracts.orders import OrderCancelled, OrderLinesCancelled, OrderPaid, OrderPlaced
+from oms_events.contracts.orders import (
+    OrderCancelled,
+    OrderLinesCancelled,
+    OrderPaid,
+    OrderPlaced,
+    UnplacedOrder,
+)
 from oms_events.contracts.settlement import account_of
 from oms_events.contracts.shared import LineQuantity
 from oms_events.envelope import Batch, Received
@@ -30,20 +36,31 @@ _BASIS: Mapping[type[News], Basis] = {
 async def on_order_news(received: Batch[News], work: Work) -> None:
     """Take down what was heard, and expect the money that follows from it."""
     known = await orders.load(work.connection, {one.event.order_id for one in received})
-    placed = [one.event for one in received if isinstance(one.event, OrderPlaced)]
-    books = Books(work, await _terms_with(placed, work), known)
+    described = [order for one in received if (order := _described(one.event)) is not None]
+    books = Books(work, await _terms_with(described, work), known)
     for one in received:
         _hear(books, one)
     await books.save()
 
 
-async def _terms_with(placed: list[OrderPlaced], work: Work) -> Terms:
+def _described(event: News) -> OrderPlaced | UnplacedOrder | None:
+    """What an event says of whose order it is, if it does."""
+    match event:
+        case OrderPlaced():
+            return event
+        case OrderCancelled():
+            return event.unplaced
+        case _:
+            return None
+
+
+async def _terms_with(described: list[OrderPlaced | UnplacedOrder], work: Work) -> Terms:
     """The terms in force; accounts that sell for the first time are begun."""
     known = await terms.terms(work.connection)
     new = {
-        account: (event.channel, event.shop, event.currency)
-        for event in placed
-        if (account := account_of(event.channel, event.shop)) not in known.accounts
+        account: (order.channel, order.shop, order.currency)
+        for order in described
+        if (account := account_of(order.channel, order.shop)) not in known.accounts
     }
     if not new:
         return known
@@ -61,8 +78,8 @@ def _hear(books: Books, one: Received[News]) -> None:
         return
     order.facts = after
     books.changed[order.order_id] = order
-    if isinstance(event, OrderPlaced):
-        order.name = Name(account_of(event.channel, event.shop), event.channel_order_no, event.currency)
+    if (told := _described(event)) is not None:
+        order.name = Name(account_of(told.channel, told.shop), told.channel_order_no, told.currency)
     if order.name is None or not after.moving:
         return
     card = _card(books.terms, order.name)
@@ -76,7 +93,7 @@ def _with(facts: Facts, event: News, at: datetime) -> Facts:
     match event:
         case OrderPlaced() if facts.lines is None:
             lines = {line.line_id: Line(line.amount_minor, line.quantity) for line in event.lines}
-            facts = replace(facts, lines=lines, shipping_minor=event.shipping_minor)
+            facts = replace(facts, lines=lines, shipping_minor=event.shipping_minor, early_minor=event.cancelled_minor)
         case OrderPaid() if facts.paid_at is None:
             facts = replace(facts, paid_at=event.paid_at, paid_minor=event.paid_minor)
         case OrderLinesCancelled():
@@ -84,6 +101,9 @@ def _with(facts: Facts, event: News, at: datetime) -> Facts:
             facts = replace(facts, cancelled=more | dict(facts.cancelled))
         case OrderCancelled() if facts.gone_at is None:
             facts = replace(facts, gone_at=at)
+            if (unplaced := event.unplaced) is not None:
+                early_minor, shipping_minor = unplaced.cancelled_minor, unplaced.shipping_minor
+                facts = replace(facts, lines={}, shipping_minor=shipping_minor, early_minor=early_minor)
         case ShipmentDispatched():
             more = {str(event.shipment_id): Dated(event.dispatched_at, _quantities(event.lines))}
             facts = replace(facts, dispatched=more | dict(facts.dispatched))
