@@ -4,7 +4,7 @@ from oms_events.contracts.inventory import StockAllocated, StockAllocationReject
 from oms_events.envelope import Batch
 from oms_events.runtime.work import Work
 from oms_fulfilment.app.changes import Changes
-from oms_fulfilment.app.sourcing import Place
+from oms_fulfilment.app.sourcing import NodeSku
 from oms_fulfilment.domain.shipping import allocate, refuse_allocation
 from oms_fulfilment.domain.waiting import refused
 
@@ -21,7 +21,7 @@ async def on_stock_allocated(allocated: Batch[StockAllocated], work: Work) -> No
 async def on_stock_allocation_rejected(rejected: Batch[StockAllocationRejected], work: Work) -> None:
     """Believe inventory, and plan the lines again elsewhere."""
     changes = await Changes.of_orders(work, [item.event.order_id for item in rejected])
-    short: dict[Place, int] = {}
+    short: dict[NodeSku, int] = {}
     for item in rejected:
         refusal = item.event
         before = changes.shipment(refusal.order_id, refusal.shipment_id)

@@ -9,7 +9,7 @@ from oms_events.runtime.work import Work
 from oms_fulfilment.adapters import demands as store
 from oms_fulfilment.adapters import sourcing as projections
 from oms_fulfilment.app.publishing import publish
-from oms_fulfilment.app.sourcing import REROUTE, Freed, Place, Sourcing
+from oms_fulfilment.app.sourcing import REROUTE, NodeSku, Sourcing, Unprojected
 from oms_fulfilment.domain.demand import Demand, Shipment, closed_unshipped, given_back
 from oms_fulfilment.domain.facts import Fact
 
@@ -80,42 +80,41 @@ class Changes:
         if refused is not None:
             self._refused[order_id] = refused
 
-    async def save(self, *, short: Mapping[Place, int] | None = None) -> None:
+    async def save(self, *, short: Mapping[NodeSku, int] | None = None) -> None:
         """Route what wants it, then store everything that differs.
 
-        `short` is what inventory says it has, where that is less than we believed: it counts after the units of the
-        refused shipments have been given back, and before the new plans take from it.
+        `short` is what inventory says it has, where that is less than we believed.
         """
-        freed = self._freed()
-        sourcing = await self._route(freed, short or {})
+        unprojected = self._unprojected(short or {})
+        sourcing = await self._route(unprojected)
         for order_id, demand in self._after.items():
             if self._before[order_id].state == "waiting" != demand.state:
                 self._work.unschedule(REROUTE, str(order_id))
         connection = self._work.connection
         async with together(connection) as writing:
             await store.save(connection, writing, self._before, self._after, now=self._work.now)
-            await projections.use_capacity(writing, freed.places)
-            await projections.move_stock(writing, freed.units)
-        await projections.lower_stock(connection, short or {})
+            await projections.use_capacity(writing, unprojected.planned)
+            await projections.move_stock(writing, unprojected.given_back)
+        # In the order in which the plans were made: on what inventory has, after the units have been given back.
+        await projections.lower_stock(connection, unprojected.short)
         if sourcing is not None:
             async with together(connection) as writing:
                 await sourcing.save(writing)
 
-    def _freed(self) -> Freed:
-        freed = Freed()
+    def _unprojected(self, short: Mapping[NodeSku, int]) -> Unprojected:
+        found = Unprojected(short)
         for order_id, demand in self._after.items():
             before = self._before[order_id]
             if demand is not before:
-                freed.units += given_back(before, demand)
-                freed.places.subtract((one.node, one.planned_on) for one in closed_unshipped(before, demand))
-        return freed
+                found.given_back += given_back(before, demand)
+                found.planned.subtract((one.node, one.planned_on) for one in closed_unshipped(before, demand))
+        return found
 
-    async def _route(self, freed: Freed, short: Mapping[Place, int]) -> Sourcing | None:
+    async def _route(self, unprojected: Unprojected) -> Sourcing | None:
         waiting = {order_id: cause for order_id, cause in self._to_route.items() if self._after[order_id].unplanned()}
         if not waiting:
             return None
-        sourcing = await Sourcing.open(self._work, [self._after[order_id] for order_id in waiting])
-        sourcing.free(freed, short)
+        sourcing = await Sourcing.open(self._work, [self._after[order_id] for order_id in waiting], unprojected)
         for order_id, cause in waiting.items():
             demand, refused = self._after[order_id], self._refused.get(order_id)
             if refused is not None and demand.failures >= sourcing.max_attempts:

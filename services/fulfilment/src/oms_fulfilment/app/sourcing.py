@@ -32,17 +32,19 @@ _parcels = TypeAdapter(tuple[Parcel, ...])
 _NO_COST = Score(0, 0, 0, 0)
 
 
-Place = tuple[str, str]
-"""A node and a SKU."""
+NodeSku = tuple[str, str]
 
 
 @dataclass(slots=True)
-class Freed:
-    """What a batch no longer needs of earlier plans, and no projection shows yet."""
+class Unprojected:
+    """What a batch knows of stock and capacity, and the projections do not show yet."""
 
-    units: Counter[Place] = field(default_factory=Counter)
-    places: Counter[tuple[str, date]] = field(default_factory=Counter)
-    """Below zero: so many shipments fewer at a node and a day."""
+    short: Mapping[NodeSku, int]
+    """What inventory says it has, where that is less than we believed."""
+    given_back: Counter[NodeSku] = field(default_factory=Counter)
+    """Units of earlier plans that will not leave."""
+    planned: Counter[tuple[str, date]] = field(default_factory=Counter)
+    """By how much the shipments of a node and a day change: below zero, for those that will not leave."""
 
 
 class View:
@@ -101,23 +103,21 @@ class View:
     def take(self, parcel: Parcel) -> None:
         """Count a parcel's units and its place in the day as used."""
         for line in parcel.lines:
-            stock = self._items[line.sku].available
-            assert isinstance(stock, dict)
-            stock[parcel.node] -= line.quantity
+            self._stock_of(line.sku)[parcel.node] -= line.quantity
         if parcel.node in self._capacity:
             self._capacity[parcel.node] -= 1
 
-    def free(self, freed: Freed, short: Mapping[Place, int]) -> None:
-        """Count units and places as free, and no more units than inventory says there are."""
-        for (node, sku), quantity in freed.units.items():
+    def correct(self, unprojected: Unprojected) -> None:
+        """Count in what no projection shows yet: what was given back first, so that inventory has the last word."""
+        for (node, sku), quantity in unprojected.given_back.items():
             stock = self._stock_of(sku)
             if node in stock:
                 stock[node] += quantity
-        for (node, sku), quantity in short.items():
+        for (node, sku), quantity in unprojected.short.items():
             stock = self._stock_of(sku)
             if node in stock:
                 stock[node] = min(stock[node], quantity)
-        for (node, day), count in freed.places.items():
+        for (node, day), count in unprojected.planned.items():
             if node in self._capacity and day == self._today[node]:
                 self._capacity[node] -= count
 
@@ -151,19 +151,18 @@ class Sourcing:
         self._planned: Counter[tuple[str, date]] = Counter()
 
     @classmethod
-    async def open(cls, work: Work, demands: Iterable[Demand]) -> "Sourcing":
+    async def open(cls, work: Work, demands: Iterable[Demand], unprojected: Unprojected | None = None) -> "Sourcing":
         """Load what deciding about the open lines of these demands takes."""
         skus = {units.sku for demand in demands for units in demand.unplanned()}
-        return cls(work, await View.load(work.connection, skus, at=work.now))
+        view = await View.load(work.connection, skus, at=work.now)
+        if unprojected is not None:
+            view.correct(unprojected)
+        return cls(work, view)
 
     @property
     def max_attempts(self) -> int:
         """Refusals by inventory in a row until an order waits."""
         return self._view.rules.max_attempts
-
-    def free(self, freed: Freed, short: Mapping[Place, int]) -> None:
-        """Plan with what earlier plans gave back, and believe inventory where it has less."""
-        self._view.free(freed, short)
 
     def route(self, demand: Demand, cause: EventMeta) -> Demand:
         """Plan shipments for what no shipment covers yet, or let the demand wait."""
