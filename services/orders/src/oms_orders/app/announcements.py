@@ -19,7 +19,7 @@ from oms_orders.domain.order import (
     Released,
     StopAsked,
 )
-from oms_orders.domain.pricing import cancelled_minor, discount_of
+from oms_orders.domain.pricing import cancelled_of, discount_of
 
 # The parts are given as plain dicts: one validation of the whole event is cheaper than one of each part.
 
@@ -51,7 +51,7 @@ def _placed(order: Order, _: Placed) -> Event:
             "ship_to": _destination(order),
             "delivery_tier": order.delivery_tier,
             "ship_by": order.ship_by,
-            "cancelled_minor": cancelled_minor(order),
+            "cancelled_minor": cancelled_of(order),
         }
     )
 
@@ -172,7 +172,7 @@ def _unplaced(order: Order) -> contracts.UnplacedOrder:
         shop=order.shop,
         channel_order_no=order.channel_order_no,
         currency=order.currency,
-        cancelled_minor=cancelled_minor(order),
+        cancelled_minor=cancelled_of(order),
         shipping_minor=order.shipping_minor,
     )
 

@@ -52,7 +52,7 @@ def discount_of(line: Line, quantity: int) -> int:
     return largest_remainder(line.discount_minor, [quantity, line.quantity - quantity])[0]
 
 
-def cancelled_minor(order: Order) -> int:
+def cancelled_of(order: Order) -> int:
     """What its buyer was asked for what was cancelled of it since."""
     return sum(
         line.cancelled * line.unit_price_minor - discount_of(line, line.cancelled)
@@ -65,4 +65,4 @@ def due_of(order: Order) -> int:
     """What the buyer owes for what was not cancelled. A wholly cancelled order owes nothing, shipping included."""
     if all(line.left <= 0 for line in order.lines.values()):
         return 0
-    return max(0, order.total_minor - cancelled_minor(order))
+    return max(0, order.total_minor - cancelled_of(order))

@@ -26,14 +26,16 @@ _SHIPPING_HOLDS = frozenset({"NO_ROUTE", "NO_CARRIER"})
 
 def settle(order: Order, cause: Cause) -> None:
     """Draw every conclusion that the facts allow. Doing it again changes nothing."""
-    if not order.closed and _nothing_left(order) and not order.open_cancellations():
+    if not order.closed and _nothing_left(order):
+        if order.open_cancellations():
+            return
         _close_as_cancelled(order, cause)
     if order.cancelled_at is not None:
         # The money goes back, and both ways stand in the statements of the channel.
         if order.paid_at is None and order.paid_minor >= order.total_minor > 0:
             _take_as_paid(order, cause)
         return
-    if order.closed or _nothing_left(order):
+    if order.closed:
         return
     if order.entered_at is None:
         if order.blocked("place"):

@@ -212,8 +212,8 @@ def _facts_document(facts: Facts) -> str:
         document["lines"] = {id_: (line.amount_minor, line.quantity) for id_, line in facts.lines.items()}
     if facts.shipping_minor:
         document["shipping"] = facts.shipping_minor
-    if facts.early_minor:
-        document["early"] = facts.early_minor
+    if facts.unplaced_minor:
+        document["unplaced"] = facts.unplaced_minor
     if facts.paid_at is not None:
         document["paid"] = (facts.paid_at, facts.paid_minor)
     if facts.cancelled:
@@ -231,7 +231,7 @@ def _facts(document: Mapping[str, Any]) -> Facts:
     return Facts(
         None if lines is None else {id_: Line(*values) for id_, values in lines.items()},
         document.get("shipping", 0),
-        document.get("early", 0),
+        document.get("unplaced", 0),
         _moment(paid_at),
         paid_minor,
         _dated(document.get("cancelled", {})),

@@ -93,7 +93,9 @@ def _with(facts: Facts, event: News, at: datetime) -> Facts:
     match event:
         case OrderPlaced() if facts.lines is None:
             lines = {line.line_id: Line(line.amount_minor, line.quantity) for line in event.lines}
-            facts = replace(facts, lines=lines, shipping_minor=event.shipping_minor, early_minor=event.cancelled_minor)
+            facts = replace(
+                facts, lines=lines, shipping_minor=event.shipping_minor, unplaced_minor=event.cancelled_minor
+            )
         case OrderPaid() if facts.paid_at is None:
             facts = replace(facts, paid_at=event.paid_at, paid_minor=event.paid_minor)
         case OrderLinesCancelled():
@@ -102,8 +104,12 @@ def _with(facts: Facts, event: News, at: datetime) -> Facts:
         case OrderCancelled() if facts.gone_at is None:
             facts = replace(facts, gone_at=at)
             if (unplaced := event.unplaced) is not None:
-                early_minor, shipping_minor = unplaced.cancelled_minor, unplaced.shipping_minor
-                facts = replace(facts, lines={}, shipping_minor=shipping_minor, early_minor=early_minor)
+                facts = replace(
+                    facts,
+                    lines={},
+                    shipping_minor=unplaced.shipping_minor,
+                    unplaced_minor=unplaced.cancelled_minor,
+                )
         case ShipmentDispatched():
             more = {str(event.shipment_id): Dated(event.dispatched_at, _quantities(event.lines))}
             facts = replace(facts, dispatched=more | dict(facts.dispatched))

@@ -48,8 +48,8 @@ class Facts:
     lines: Mapping[str, Line] | None = None
     """None until the order itself was heard of."""
     shipping_minor: int = 0
-    early_minor: int = 0
-    """For pieces that were cancelled before the order was placed: they are in no line."""
+    unplaced_minor: int = 0
+    """What was asked for pieces that were cancelled before the order was placed: they are in no line."""
     paid_at: datetime | None = None
     paid_minor: int = 0
     cancelled: Mapping[str, Dated] = field(default_factory=dict)
@@ -158,7 +158,7 @@ def _sums(facts: Facts, lines: Mapping[str, Line]) -> _Sums:
         kept += line.share(min(out, line.quantity - off))
         cancelled += line.amount_minor - line.share(line.quantity - off)
         left += line.quantity - off
-    goods, cancelled = goods + facts.early_minor, cancelled + facts.early_minor
+    goods, cancelled = goods + facts.unplaced_minor, cancelled + facts.unplaced_minor
     owed = goods + facts.shipping_minor
     unpaid = min(max(owed - facts.paid_minor, 0), cancelled) if facts.paid_at is not None else 0
     return _Sums(goods, unpaid, dispatched, kept, cancelled - unpaid, left == 0)
@@ -230,7 +230,7 @@ def _move(postings: Postings, debit: tuple[str, str], credit: tuple[str, str], a
 
 def _stages(before: Facts, after: Facts, basis: Basis) -> Iterator[tuple[Basis, Facts]]:
     if before.lines is None and after.lines is not None:
-        placed = Facts(after.lines, after.shipping_minor, after.early_minor)
+        placed = Facts(after.lines, after.shipping_minor, after.unplaced_minor)
         paid = replace(placed, paid_at=after.paid_at, paid_minor=after.paid_minor)
         yield "paid", paid
         yield "cancelled", replace(paid, cancelled=after.cancelled, gone_at=after.gone_at)
