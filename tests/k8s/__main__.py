@@ -56,6 +56,9 @@ OPERATED = (
     "podmonitors.monitoring.coreos.com",
 )
 SCALED = ("orders-worker", "inventory-worker")
+RESTORED = "orders"
+BACKUP = "/tmp/backup"
+"""In the pod of the database."""
 
 
 def main() -> int:
@@ -210,7 +213,7 @@ def _roll(options: argparse.Namespace) -> dict[str, Any]:
         until("old pods are gone", all_ready)
         time.sleep(5)
     _judge("rolled under load", load.result)
-    return {"deployments_s": took, "load": load.result}
+    return {"boths": took, "load": load.result}
 
 
 def _kill(options: argparse.Namespace) -> dict[str, Any]:
@@ -247,33 +250,43 @@ def _scale(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _restore(options: argparse.Namespace) -> dict[str, Any]:
-    """A service gets yesterday's database, as docs/deploy.md says, and has caught up with Kafka soon."""
-    service, backup = "orders", "/tmp/backup"
-    both = [f"deployment/{service}-{component}" for component in ("api", "worker")]
-    database = ("exec", "postgres-0", "--")
-    psql = (*database, "psql", "--username=postgres", f"--dbname=oms_{service}", "--tuples-only", "--no-align")
-    by_state = (*psql, "--command=select state, count(*) from orders group by state order by state")
-    kubectl(*database, "pg_dump", "--username=postgres", "--format=custom", f"--file={backup}", f"oms_{service}")
+    """A service gets an older database, as docs/deploy.md says, and has caught up with Kafka soon."""
+    names = [f"{RESTORED}-{component}" for component in ("api", "worker")]
+    both = [f"deployment/{name}" for name in names]
+    _in_database("pg_dump", f"--dbname=oms_{RESTORED}", "--format=custom", f"--file={BACKUP}")
     with players.load("load-backup", options.tag, options.rate) as load:
         time.sleep(10)
     _judge("sent after the backup", load.result)
-    before = kubectl(*by_state)
+    before = _orders_by_state()
     kubectl("scale", *both, "--replicas=0")
-    of_both = f"app.kubernetes.io/name={service},app.kubernetes.io/component in (api,worker)"
-    kubectl("wait", "--for=delete", "pod", "--selector", of_both, "--timeout=120s")
-    kubectl(*psql, f"--command=drop owned by oms_{service}")
-    role = (f"--role=oms_{service}", f"--dbname=oms_{service}")
-    kubectl(*database, "pg_restore", "--username=postgres", *role, "--single-transaction", backup)
-    if kubectl(*by_state) == before:
+    labels = f"app.kubernetes.io/name={RESTORED},app.kubernetes.io/component in (api,worker)"
+    kubectl("wait", "--for=delete", "pod", "--selector", labels, "--timeout=120s")
+    _put_backup_in_place()
+    if _orders_by_state() == before:
         raise Failed("the backup knows everything: nothing is proved")
-    run([K8S / "run-command", service, "migrate"])
-    run([K8S / "run-command", service, "offsets", "reset", "--to", "earliest", "--wait", "60"])
+    run([K8S / "run-command", RESTORED, "migrate"])
+    run([K8S / "run-command", RESTORED, "offsets", "reset", "--to", "earliest", "--wait", "60"])
     kubectl("scale", *both, "--replicas=1")
-    took = round(until("every order is back", lambda: kubectl(*by_state) == before), 1)
-    for name in both:
-        until_rolled_out(name.removeprefix("deployment/"))
+    took = round(until("every order is back", lambda: _orders_by_state() == before), 1)
+    for name in names:
+        until_rolled_out(name)
     say(f"restored: {load.result['orders']:,} orders that the backup lacks are back ({took} s)")
     return {"orders_not_in_the_backup": load.result["orders"], "back_s": took}
+
+
+def _put_backup_in_place() -> None:
+    role, database = f"oms_{RESTORED}", f"--dbname=oms_{RESTORED}"
+    _in_database("psql", database, f"--command=drop owned by {role}")
+    _in_database("pg_restore", database, f"--role={role}", "--single-transaction", BACKUP)
+
+
+def _orders_by_state() -> str:
+    asked = "--command=select state, count(*) from orders group by state order by state"
+    return _in_database("psql", f"--dbname=oms_{RESTORED}", asked)
+
+
+def _in_database(program: str, *arguments: str) -> str:
+    return kubectl("exec", "postgres-0", "--", program, "--username=postgres", *arguments)
 
 
 def _replaced(name: str) -> bool:
