@@ -66,7 +66,8 @@ async def test_every_order_ends_or_waits_for_a_reason_when_services_are_killed(s
         settling = asyncio.create_task(settlement.settle(await audit.all_orders(doors.operator)))
         await kill_while_statements_are_read(system)
         settled = await settling
-        verdict = audit.judge(played.journal, await audit.inspect(doors.operator))
+        seen = await audit.all_orders(doors.operator)
+        verdict = audit.judge(played.journal, await audit.inspect(doors.operator, seen))
 
     assert verdict.accepted == SALES
     assert verdict.lost == []

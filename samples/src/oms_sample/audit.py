@@ -70,10 +70,8 @@ async def all_orders(door: Door) -> list[OrderSeen]:
     ]
 
 
-async def inspect(door: Door, orders: Sequence[OrderSeen] | None = None) -> Findings:
-    """Ask the system, but for `orders` that were seen before. Raises Refused and Unavailable."""
-    if orders is None:
-        orders = await all_orders(door)
+async def inspect(door: Door, orders: Sequence[OrderSeen]) -> Findings:
+    """Ask the system about all but its orders. Raises Refused and Unavailable."""
     books = await door.get("/v1/reconciliation")
     differences = [
         f"{one['kind']} {one['sku']} {one['node'] or ''}: balance {one['balance']}, explained {one['explained']}"

@@ -37,7 +37,7 @@ class OrderLine(Part):
 
 
 class UnplacedOrder(Part):
-    """An order that was over before it could be placed: what those know of it who may yet see its money."""
+    """An order that was over before it could be placed, for those who may yet see its money in a statement."""
 
     channel: Code
     shop: Code

@@ -167,21 +167,21 @@ WORDS: Mapping[str, str] = {
     "CarrierOption.cost_minor": "What it would charge; null when it could not carry the shipment",
     "CarrierOption.promised_at": "By when it would deliver; null when it could not carry the shipment",
     "CarrierOption.reason": "Why it lost; empty for the one that was taken",
+    "OrderCancelled.unplaced": "What the order was, where it was over before it could be placed; else null",
     "OrderLine.amount_minor": "What the line earns after its share of the order's discount",
     "OrderLine.discount_minor": "The line's own discount and its share of the order's",
-    "OrderCancelled.unplaced": "What the order was, where it was over before it could be placed; else null",
     "OrderPlaced.cancelled_minor": "What the buyer was asked for pieces cancelled before the order was placed",
     "OrderPlaced.total_minor": "What the buyer was asked: the lines' amounts, `cancelled_minor` and shipping",
     "PlanScore.reason": "Why the plan lost; empty for the one that was taken",
     "PlanScore.total_minor": "What the plan counts in all, in the currency's smallest unit",
     "RateCardSet.shop": "Code of the shop; `*` is every shop of the channel",
-    "UnplacedOrder.cancelled_minor": "What the buyer was asked for its pieces, less discounts",
     "StatementImported.lines": "How many lines it has",
     "StatementImported.total_minor": "Sum of all its lines, signed as the wallet sees it",
     "StockReleased.shipment_id": "The shipment they were set aside for; null when they were held at the pool",
     "StockReport.kind": "`snapshot`: the whole quantity; `movement`: a signed change",
     "StockReport.quantity": "The whole quantity, or the change: negative takes away",
     "WarehouseReport.kind": "`short` names in `lines` what can be had, `shipped` what left",
+    "UnplacedOrder.cancelled_minor": "What the buyer was asked for its pieces, less discounts",
 }
 
 
