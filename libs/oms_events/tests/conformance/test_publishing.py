@@ -256,7 +256,7 @@ async def test_a_relay_that_dies_after_sending_repeats_and_reorders_nothing(kit:
         await until_published(kit)
 
 
-async def test_an_event_too_large_is_refused_when_it_is_emitted_and_nothing_is_stored(kit: Kit) -> None:
+async def test_an_event_too_large_is_refused_and_nothing_is_stored(kit: Kit) -> None:
     async with kit.runtime().running() as runtime:
         with pytest.raises(RecordTooLarge):
             await _grow_too_large(runtime)

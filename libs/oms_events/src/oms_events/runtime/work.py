@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,6 +15,12 @@ from oms_events.runtime.deadlines import Deadline
 from oms_events.runtime.stages import within
 from oms_events.runtime.telemetry import EMITTED
 from oms_events.runtime.trail import Trail
+
+
+class _Emitted(NamedTuple):
+    event: Event
+    cause: EventMeta
+    sequence: int | None
 
 
 class Work:
@@ -28,22 +35,16 @@ class Work:
         self.trail = trail
         """What the transaction's spans are made of; None when tracing is off."""
         self._source = source
-        self._records: list[Record] = []
-        self._ordinals: Counter[tuple[str, str]] = Counter()
+        self._emitted: list[_Emitted] = []
         self._schedule: dict[tuple[str, str], datetime | None] = {}
 
     def emit(self, event: Event, *, cause: EventMeta, sequence: int | None = None) -> None:
         """Publish an event when this transaction commits. `sequence` is the aggregate's version.
 
         The id derives from the cause and from how many events of this type it caused before, so a handler
-        must emit in an order that its input decides. Raises RecordTooLarge, before anything is stored.
+        must emit in an order that its input decides.
         """
-        slot = (cause.id, event.type)
-        ordinal = self._ordinals[slot]
-        self._ordinals[slot] = ordinal + 1
-        with within("encode"):
-            meta = caused_by(cause, event, ordinal, source=self._source, now=self.now, sequence=sequence)
-            self._records.append(encode(event, meta))
+        self._emitted.append(_Emitted(event, cause, sequence))
         if self.trail is not None:
             self.trail.emitted(cause, event)
 
@@ -56,15 +57,24 @@ class Work:
         self._schedule[kind, key] = None
 
     def records(self) -> Sequence[Record]:
-        """What the outbox must carry, in order of emission."""
-        return self._records
+        """What the outbox must carry, in order of emission. Called by the runtime, before it commits.
+
+        All at once: told apart one by one, the clock of the stages would cost as much as encoding. Raises
+        RecordTooLarge.
+        """
+        ordinals: Counter[tuple[str, str]] = Counter()
+        records = []
+        with within("encode"):
+            for event, cause, sequence in self._emitted:
+                slot = (cause.id, event.type)
+                meta = caused_by(cause, event, ordinals[slot], source=self._source, now=self.now, sequence=sequence)
+                ordinals[slot] += 1
+                records.append(encode(event, meta))
+        return records
 
     def count(self) -> None:
         """Count what was emitted. Called by the runtime, once it has committed."""
-        emitted: Counter[str] = Counter()
-        for (_, type_), number in self._ordinals.items():
-            emitted[type_] += number
-        for type_, number in emitted.items():
+        for type_, number in Counter([emitted.event.type for emitted in self._emitted]).items():
             EMITTED.labels(type_).inc(number)
 
     async def save_schedule(self) -> None:
