@@ -193,7 +193,7 @@ async def test_a_key_that_no_text_column_holds_is_set_aside_too(kit: Kit) -> Non
         assert {state for _, state in await kit.letters()} == {"dead"}
 
 
-async def test_an_event_too_large_to_publish_is_refused_when_it_is_emitted(kit: Kit) -> None:
+async def test_an_event_too_large_to_publish_is_refused(kit: Kit) -> None:
     # The answer carries the padding too, and its own fields on top.
     room = MAX_RECORD_BYTES - len(Stepped(counter="big", seq=0).model_dump_json()) - 2
     limit = Stepped(counter="big", seq=0, padding="x" * room)
