@@ -9,10 +9,10 @@ import structlog
 import uvloop
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
 
 from oms_events.runtime import logs
+from oms_events.runtime.health import Serving, metrics, readiness
 from oms_events.runtime.lifecycle import HttpServer, stop_signal
 from oms_events.runtime.settings import SettingRefused, Settings
 
@@ -23,7 +23,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 _REFUSED = 2
 
 
-class Edge(Protocol):
+class Edge(Serving, Protocol):
     """What such a process is made of."""
 
     @property
@@ -35,9 +35,6 @@ class Edge(Protocol):
     def leave(self) -> None:
         """Say that no new requests are wanted; those at work go on."""
 
-    async def unready_reason(self) -> str | None:
-        """Why the process cannot serve now, or None."""
-
 
 def health(edge: Edge) -> Mapping[str, Endpoint]:
     """What is asked about every process, by path."""
@@ -46,13 +43,12 @@ def health(edge: Edge) -> Mapping[str, Endpoint]:
         return JSONResponse({"live": True})
 
     async def ready(_: Request) -> Response:
-        reason = await edge.unready_reason()
-        return JSONResponse({"ready": reason is None, "reason": reason}, 200 if reason is None else 503)
+        return await readiness(edge)
 
-    async def metrics(_: Request) -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    async def counted(_: Request) -> Response:
+        return await metrics()
 
-    return {"/livez": live, "/readyz": ready, "/metrics": metrics}
+    return {"/livez": live, "/readyz": ready, "/metrics": counted}
 
 
 def serve(name: str, settings: Settings, build: Callable[[], tuple[Edge, Any]]) -> None:

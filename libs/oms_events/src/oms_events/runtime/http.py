@@ -8,12 +8,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, FastAPI, Path, Query, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field, TypeAdapter
 from pydantic_core import to_json
 
 from oms_events.contracts.shared import Words
-from oms_events.runtime import dead_letters, problems
+from oms_events.runtime import dead_letters, health, problems
 from oms_events.runtime.dead_letters import State
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.observed import Observed
@@ -78,13 +77,9 @@ def _health(runtime: Runtime) -> APIRouter:
 
     @router.get("/readyz")
     async def ready() -> Response:
-        reason = await runtime.unready_reason()
-        return JSONResponse({"ready": reason is None, "reason": reason}, 200 if reason is None else 503)
+        return await health.readiness(runtime)
 
-    @router.get("/metrics")
-    async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
+    router.add_api_route("/metrics", health.metrics)
     return router
 
 
