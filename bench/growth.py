@@ -25,8 +25,8 @@ from oms_events.contracts.fulfilment import ShipmentReleased
 
 LEVELS = (0, 100_000, 500_000, 1_000_000, 2_000_000)
 TEMPLATES = 1_000
-SPARE_DISK = 1.5
-"""A step may need this many times what the orders so far have taken: the log is written too."""
+SPARE_DISK_BYTES = 8 * 2**30
+"""What a step must leave free: the log may grow to twice its `max_wal_size` before a checkpoint has caught up."""
 SHOWN = 8
 _TABLES = """
 select relname as name, pg_table_size(relid) as table_bytes, pg_indexes_size(relid) as index_bytes,
@@ -89,7 +89,7 @@ class Growth:
         factor = (level - stored) / stored
         if (time.monotonic() - began) * (1 + factor) > 60 * minutes:
             return f"it would take more than {minutes:g} minutes"
-        if SPARE_DISK * taken * factor > shutil.disk_usage(tempfile.gettempdir()).free:
+        if taken * factor + SPARE_DISK_BYTES > shutil.disk_usage(tempfile.gettempdir()).free:
             return "the disk has no room"
         return ""
 

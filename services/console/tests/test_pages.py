@@ -238,6 +238,20 @@ async def test_holds_are_answered_each_by_itself(client: Client, gateway: Played
     assert "2 done" not in shown(await client.get("/holds")), "a notice is shown once"
 
 
+@pytest.mark.parametrize(
+    ("code", "said"), [("NO_ROUTE", '<p class="words" lang="en">'), ("CUSTOM", '<p class="words">')]
+)
+async def test_why_an_order_is_held_is_said_in_the_language_in_which_it_was_written(
+    client: Client, gateway: PlayedBack, recorded: dict[str, Any], code: str, said: str
+) -> None:
+    (asked,) = [asked for asked in recorded["answers"] if asked.startswith("GET /v1/holds?")]
+    hold = recorded["answers"][asked]["content"]["items"][0] | {"code": code, "reason": "why it waits"}
+    gateway.instead = {"GET /v1/holds?": httpx.Response(200, json={"items": [hold], "next_cursor": None})}
+    client.http.headers["accept-language"] = "zh"
+    await client.enter("ann")
+    assert f"{said}why it waits</p>" in (await client.get("/holds")).text
+
+
 async def test_a_statement_is_handed_on_as_it_is_and_signed_over_its_hash(client: Client, gateway: PlayedBack) -> None:
     receipt = {"id": "6f1c2a8e-0000-8000-8000-000000000001", "event_id": "e", "status_url": "/v1/statements/x"}
     gateway.instead = {"POST /v1/statements": httpx.Response(202, json=receipt)}

@@ -20,20 +20,11 @@ from babel.numbers import (
     format_percent,
 )
 
+from oms_events.values import CURRENCIES
+
 LANGUAGES = {"en": "English", "zh": "中文"}
 _LOCALES = {"en": "en_GB", "zh": "zh_CN"}
 _TAGS = {"en": "en-GB", "zh": "zh-CN"}
-
-# Digits behind the point by ISO 4217, where they are not two. Not those of the Unicode CLDR: it drops the ones that
-# are no longer used in cash, and amounts in minor units would come out a hundred times too large.
-_NO_DIGITS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
-_THREE_DIGITS = "BHD IQD JOD KWD LYD OMR TND"
-_DIGITS = {
-    **dict.fromkeys(_NO_DIGITS.split(), 0),
-    **dict.fromkeys(_THREE_DIGITS.split(), 3),
-    "CLF": 4,
-    "UYW": 4,
-}
 
 
 @cache
@@ -45,8 +36,9 @@ def catalog(language: str) -> Mapping[str, str]:
 
 
 def digits_of(currency: str) -> int:
-    """Digits behind the point of a currency's amounts."""
-    return _DIGITS.get(currency, 2)
+    """Digits behind the point of a currency's amounts, by ISO 4217. Not those of the Unicode CLDR: it drops the ones
+    that are no longer used in cash, and amounts in minor units would come out a hundred times too large."""
+    return CURRENCIES.get(currency, 2)
 
 
 @lru_cache(maxsize=20_000)
