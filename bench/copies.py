@@ -48,6 +48,7 @@ _SPECIAL: Mapping[str, str] = {
     # As long as the original, in the order of the copies' times, and of a kind that is never issued.
     "waybill_no": f"left(waybill_no, 1) || lpad(({MOST_COPIES} - n)::text, 4, '0') || right(waybill_no, 8)",
     "waybill_serial": "waybill_serial - n * 1000000::bigint",
+    # Below all that are issued: the journal goes on from its highest.
     "entry_no": "entry_no - n * 1000000::bigint",
     "released_seq": "case when released_seq is not null then nextval('release_numbers') end",
 }
