@@ -26,7 +26,7 @@ async def transaction(
             work = Work(connection, source=source, now=now, trail=trail)
             yield work
             await work.save_schedule()
-            records = work.records()
+            records = work.encode()
             if trail is not None:
                 records = await trail.settle(connection, records)
             if records:

@@ -42,11 +42,9 @@ class Work:
         """Publish an event when this transaction commits. `sequence` is the aggregate's version.
 
         The id derives from the cause and from how many events of this type it caused before, so a handler
-        must emit in an order that its input decides.
+        must emit in an order that its input decides. One that is too large fails the transaction.
         """
         self._emitted.append(_Emitted(event, cause, sequence))
-        if self.trail is not None:
-            self.trail.emitted(cause, event)
 
     def schedule(self, kind: str, key: str, due_at: datetime) -> None:
         """Call the service's deadline handler of that kind at or after `due_at`; the last call per key counts."""
@@ -56,8 +54,8 @@ class Work:
         """Forget a deadline, if there is one."""
         self._schedule[kind, key] = None
 
-    def records(self) -> Sequence[Record]:
-        """What the outbox must carry, in order of emission. Called by the runtime, before it commits.
+    def encode(self) -> Sequence[Record]:
+        """What the outbox must carry, in order of emission. Called by the runtime, once, before it commits.
 
         All at once: told apart one by one, the clock of the stages would cost as much as encoding. Raises
         RecordTooLarge.
@@ -70,6 +68,8 @@ class Work:
                 meta = caused_by(cause, event, ordinals[slot], source=self._source, now=self.now, sequence=sequence)
                 ordinals[slot] += 1
                 records.append(encode(event, meta))
+                if self.trail is not None:
+                    self.trail.emitted(cause, event)
         return records
 
     def count(self) -> None:
