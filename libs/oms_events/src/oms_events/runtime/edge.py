@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from oms_events.runtime import logs
-from oms_events.runtime.health import Serving, metrics, readiness
+from oms_events.runtime.health import Serving, exposition, readiness
 from oms_events.runtime.lifecycle import HttpServer, stop_signal
 from oms_events.runtime.settings import SettingRefused, Settings
 
@@ -45,10 +45,10 @@ def health(edge: Edge) -> Mapping[str, Endpoint]:
     async def ready(_: Request) -> Response:
         return await readiness(edge)
 
-    async def counted(_: Request) -> Response:
-        return await metrics()
+    async def metrics(_: Request) -> Response:
+        return await exposition()
 
-    return {"/livez": live, "/readyz": ready, "/metrics": counted}
+    return {"/livez": live, "/readyz": ready, "/metrics": metrics}
 
 
 def serve(name: str, settings: Settings, build: Callable[[], tuple[Edge, Any]]) -> None:

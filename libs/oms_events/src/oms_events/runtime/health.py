@@ -20,6 +20,6 @@ async def readiness(process: Serving) -> Response:
     return JSONResponse({"ready": reason is None, "reason": reason}, 200 if reason is None else 503)
 
 
-async def metrics() -> Response:
+async def exposition() -> Response:
     """All counters of the process, as Prometheus reads them."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

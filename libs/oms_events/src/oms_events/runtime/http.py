@@ -79,7 +79,7 @@ def _health(runtime: Runtime) -> APIRouter:
     async def ready() -> Response:
         return await health.readiness(runtime)
 
-    router.add_api_route("/metrics", health.metrics)
+    router.add_api_route("/metrics", health.exposition)
     return router
 
 
