@@ -9,7 +9,6 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from oms_events.runtime import database
@@ -119,7 +118,7 @@ async def test_a_transaction_that_was_idle_for_too_long_is_worth_another_try(eng
             await asyncio.sleep(2 * ANSWER_S)
             await connection.execute(text("select 1"))
 
-    with pytest.raises(DBAPIError) as raised:
+    with pytest.raises(ConnectionResetError) as raised:
         await idle()
     assert is_transient(raised.value)
     await count(lane)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from oms_events.runtime import inbox
+from oms_events.runtime.database import Lane
 from oms_events.values import derived_text
 
 from .kit import ONLY_MEMORY, Kit
@@ -25,8 +26,10 @@ async def rows_by_partition(kit: Kit) -> dict[str, int]:
 
 
 async def keep(kit: Kit, now: datetime) -> None:
-    async with kit.engine.begin() as connection:
+    lane = Lane(kit.engine)
+    async with lane.begin() as connection:
         await inbox.keep_partitions(connection, now.date(), days=30)
+    await lane.close()
 
 
 async def admit(kit: Kit, *ids: str) -> frozenset[str]:

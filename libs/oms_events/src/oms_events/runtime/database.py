@@ -7,12 +7,12 @@ import structlog
 from asyncpg.protocol import protocol as _asyncpg
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from oms_events.runtime.logs import kind_of
 from oms_events.runtime.settings import Settings
 from oms_events.runtime.stages import watch_statements
+from oms_events.runtime.straight import StraightConnection
 
 log = structlog.get_logger()
 
@@ -69,35 +69,40 @@ class Lane:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._connection: AsyncConnection | None = None
+        self._connection: StraightConnection | None = None
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """A transaction: committed at the end, rolled back on an error; a broken connection is replaced next time."""
         if self._connection is None:
-            self._connection = await self._engine.connect()
+            self._connection = await StraightConnection.open(self._engine)
         connection = self._connection
         try:
-            await connection.begin()
+            await connection.begin_transaction()
             yield connection
-            await connection.commit()
+            await connection.commit_transaction()
         except BaseException as error:
             await self._undo(error, connection)
             raise
 
-    async def _undo(self, error: BaseException, connection: AsyncConnection) -> None:
+    async def _undo(self, error: BaseException, connection: StraightConnection) -> None:
         """Roll back, or throw the connection away. Its own error must not take the place of the first one: a
         cancellation would look like a broken connection, and its loop would go on for ever."""
         try:
             if isinstance(error, Exception) and not _broken(error, connection):
-                await connection.rollback()
+                await connection.rollback_transaction()
                 return
         except Exception as failed:  # noqa: BLE001 - whatever it is, the connection goes
             log.info("rollback failed", error=kind_of(failed))
+        self._connection = None
         try:
-            await self.close()
+            await connection.invalidate()  # it may be within a transaction: nobody may get it from the pool
+            await connection.close()
         except Exception as failed:  # noqa: BLE001 - it is let go of in any case
             log.info("closing a connection failed", error=kind_of(failed))
+        if isinstance(error, OSError):
+            # What the pool opened before this one died is as likely dead, and each would cost another wait.
+            await self._engine.dispose(close=False)
 
     async def close(self) -> None:
         """Give the connection back."""
@@ -106,7 +111,5 @@ class Lane:
             await connection.close()
 
 
-def _broken(error: Exception, connection: AsyncConnection) -> bool:
-    if isinstance(error, OSError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
-        return True
-    return connection.closed or connection.invalidated
+def _broken(error: Exception, connection: StraightConnection) -> bool:
+    return isinstance(error, OSError) or connection.is_lost

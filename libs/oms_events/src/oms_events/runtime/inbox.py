@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 import structlog
+from asyncpg import IntegrityConstraintViolationError
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 log = structlog.get_logger()
@@ -84,7 +84,7 @@ async def purge(connection: AsyncConnection, *, days: int, chunk: int = 5000) ->
 
 
 async def keep_partitions(connection: AsyncConnection, today: date, *, days: int) -> None:
-    """Make the partitions of the days to come, and drop those whose events are older than `days`.
+    """Make the partitions of the days to come, and drop those whose events are older than `days`. By a lane.
 
     Raises a transient error when somebody holds the table for more than two seconds: those behind us must not wait.
     """
@@ -105,7 +105,7 @@ async def _create(connection: AsyncConnection, name: str, day: date) -> None:
         async with connection.begin_nested():
             await connection.execute(text(f"create table {name} partition of inbox for values {bounds}"))
             await connection.execute(text(f"alter table {name} set (autovacuum_vacuum_insert_scale_factor = 0.2)"))
-    except IntegrityError:
+    except IntegrityConstraintViolationError:
         # Events of that day are in the default partition already, from before partitions were looked after here.
         log.info("inbox keeps a day in its default partition", day=day.isoformat())
 

@@ -28,6 +28,7 @@ from oms_events.runtime.ownership import unowned
 from oms_events.runtime.ports import Partition, SendOvertaken
 from oms_events.runtime.retry import backoff
 from oms_events.runtime.settings import SettingRefused, Settings
+from oms_events.runtime.window import Window
 
 log = structlog.get_logger()
 
@@ -68,6 +69,7 @@ class KafkaSource:
         self._consumer: AIOKafkaConsumer | None = None
         self._assigned_anew = False
         self._look_at = 0.0
+        self._window = Window(settings.batch_window_ms / 1000)
 
     @property
     def generation(self) -> int:
@@ -101,23 +103,24 @@ class KafkaSource:
     async def fetch(self, *, max_records: int, timeout_ms: int) -> Sequence[Record]:
         if self._assigned_anew and time.monotonic() >= self._look_at:
             await self._claim_unowned()
+        self._window.asked(time.monotonic())
         by_partition = await self._require().getmany(timeout_ms=timeout_ms, max_records=max_records)
         if by_partition and self._settings.batch_window_ms:
-            self._gather()
+            self._gather(self._window.handed(sum(map(len, by_partition.values())), time.monotonic()))
         return [
             Record(m.topic, m.key, m.value, m.headers, m.partition, m.offset, m.timestamp)
             for messages in by_partition.values()
             for m in messages
         ]
 
-    def _gather(self) -> None:
-        """Let the broker keep back what comes next until a window is over or it is much.
+    def _gather(self, window_s: float) -> None:
+        """Let the broker keep back what comes next until the window is over or it is much.
 
         The client asks for more as soon as it has handed over what it had. Answered at the first record, as it is
         while nothing goes on, it would ask again and again while a batch is under way.
         """
-        self._ask(wait_ms=self._settings.batch_window_ms, min_bytes=_MUCH_BYTES)
-        asyncio.get_running_loop().call_later(self._settings.batch_window_ms / 2000, self._ask)
+        self._ask(wait_ms=int(1000 * window_s), min_bytes=_MUCH_BYTES)
+        asyncio.get_running_loop().call_later(window_s / 2, self._ask)
 
     def _ask(self, *, wait_ms: int = _IDLE_WAIT_MS, min_bytes: int = 1) -> None:
         """How the broker is to answer what the client asks from now on. The client has no public way to change it."""

@@ -53,7 +53,7 @@ _PENDING = text(
     """
 )
 _TAKEN_ALONG_S = 0.1
-"""Under load the next transaction comes sooner."""
+"""How long a row that is done with waits for a transaction that deletes it along. Under load one comes sooner."""
 _DELETE = text("delete from outbox where id = any(cast(:ids as bigint[]))")
 _BACKLOG = text(
     "select count(*) as rows, coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0) as age_s from outbox"
@@ -170,6 +170,12 @@ class Publisher:
         done, self._done = self._done, []
         return done
 
+    def _take(self, wanted: Collection[int]) -> list[int]:
+        """Those of these rows that no transaction took. Younger ones wait for theirs."""
+        taken = [row_id for row_id in self._done if row_id in wanted]
+        self._done = [row_id for row_id in self._done if row_id not in wanted]
+        return taken
+
     def give_back(self, row_ids: Sequence[int]) -> None:
         """These rows were not deleted after all."""
         if row_ids:
@@ -237,9 +243,10 @@ class Publisher:
         while True:
             await self._acknowledgement.wait()
             self._acknowledgement.clear()
+            waiting = set(self._done)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), _TAKEN_ALONG_S)
-            ids = self.take_done()
+            ids = self._take(waiting)
             try:
                 if ids:
                     async with self._lane.begin() as connection:

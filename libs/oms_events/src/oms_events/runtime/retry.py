@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 
 from aiokafka.errors import KafkaError
+from asyncpg import InvalidCachedStatementError, OutdatedSchemaCacheError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -19,6 +20,8 @@ class Transient(Exception):
 
 def is_transient(error: BaseException) -> bool:
     """True when the same work may succeed later without a change of input or code."""
+    if isinstance(error, InvalidCachedStatementError | OutdatedSchemaCacheError):
+        return True  # the schema was changed under a running process: prepared anew, its statements are right again
     if isinstance(error, DBAPIError):
         state = getattr(error.orig, "sqlstate", None)
         if state is None:
