@@ -72,12 +72,14 @@ def _said(shipment: Shipment, kind: Literal["accepted", "shipped"]) -> Warehouse
 def _scans(shipment: Shipment) -> list[TrackingScan]:
     at = datetime.now(UTC)
     return [
-        TrackingScan(
-            carrier=shipment["carrier"],
-            waybill_no=shipment["waybill_no"],
-            status=status,
-            occurred_at=at + timedelta(milliseconds=step),
-            place="depot",
+        TrackingScan.model_validate(
+            {
+                "carrier": shipment["carrier"],
+                "waybill_no": shipment["waybill_no"],
+                "status": status,
+                "occurred_at": at + timedelta(milliseconds=step),
+                "place": "depot",
+            }
         )
         for step, status in enumerate(("picked_up", "in_transit", "out_for_delivery", "delivered"))
     ]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 
-from pydantic import BaseModel
 from pydantic_core import to_json
 
+from oms_events.contract import Contract
 from oms_events.contracts.intake import ChannelOrder, ChannelOrderLine, ChannelPayment
 from oms_events.contracts.shared import Destination
 from oms_sample.client import chunks
@@ -83,5 +83,5 @@ def _payment(order: ChannelOrder) -> ChannelPayment:
     )
 
 
-def _array(items: Sequence[BaseModel]) -> bytes:
+def _array(items: Sequence[Contract]) -> bytes:
     return to_json(items) if items else b""

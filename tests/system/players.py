@@ -42,7 +42,8 @@ def ident(no: str) -> UUID:
 def order(no: str, **listings: int) -> ChannelOrder:
     """An order for so many of each listing; lines are named after theirs."""
     return ChannelOrder(
-        **SHOP,
+        channel=SHOP["channel"],
+        shop=SHOP["shop"],
         channel_order_no=no,
         placed_at=START,
         currency="GBP",

@@ -15,12 +15,13 @@ from uuid import UUID
 
 import httpx
 from aiokafka.errors import KafkaConnectionError
-from pydantic import BaseModel, SecretStr
+from pydantic import SecretStr
 from pydantic_core import to_json
 from sqlalchemy import text
 
 from oms_analytics.app import verification
 from oms_events.codec import Record, decode, encode
+from oms_events.contract import Contract
 from oms_events.envelope import EventMeta, Received
 from oms_events.registry import Event, topics
 from oms_events.runtime import dead_letters
@@ -87,20 +88,20 @@ class System:
 
     # --- what goes in -------------------------------------------------------------------------------------------
 
-    async def tell(self, *parts: BaseModel) -> None:
+    async def tell(self, *parts: Contract) -> None:
         """Say something at the doors, in this order, as often as it takes. The same words again are the same event."""
         for part in parts:
             while not await self._accepted(part):
                 pass
 
-    async def _accepted(self, part: BaseModel) -> bool:
+    async def _accepted(self, part: Contract) -> bool:
         try:
             await (await self._sink.send([self._append(part)]))
         except KafkaConnectionError:
             return False
         return True
 
-    def _append(self, part: BaseModel) -> Record:
+    def _append(self, part: Contract) -> Record:
         door = _DOORS[type(part)]
         event = door.wrap(part)
         content = hashlib.sha256(to_json(part)).hexdigest()

@@ -13,10 +13,11 @@ import httpx
 import pytest
 import pytest_asyncio
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from pydantic import BaseModel, SecretStr
+from pydantic import SecretStr
 from pydantic_core import to_json
 from sqlalchemy import text
 
+from oms_events.contract import Contract
 from oms_events.runtime.tracing import Tracing, order_trace_id
 from oms_events.signing import SignedAuth
 from oms_events.testing.collector import Collector, Span, collecting, orphans, roots
@@ -72,7 +73,7 @@ class Front:
         assert answer.is_success, answer.text
         return answer.json()
 
-    async def say(self, *parts: BaseModel, **headers: str) -> None:
+    async def say(self, *parts: Contract, **headers: str) -> None:
         for part in parts:
             await self.post(_DOORS[type(part)].path, part, **headers)
         await self.outside.system.calm()

@@ -10,9 +10,9 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel
 from pydantic_core import to_json
 
+from oms_events.contract import Contract
 from oms_events.signing import SignedAuth
 from oms_sample.endpoints import Endpoints
 
@@ -100,7 +100,7 @@ class Door:
         """Post a file. Raises Refused or Unavailable."""
         return (await self._send("POST", path, params, data, content_type)).json()
 
-    async def post_intake(self, path: str, items: Sequence[BaseModel]) -> Answers:
+    async def post_intake(self, path: str, items: Sequence[Contract]) -> Answers:
         """Post what a channel, warehouse or carrier says, in batches. Raises Refused or Unavailable."""
         answers = Answers()
         for chunk in chunks(items, BATCH):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from oms_events.contract import Contract
 
 DAY_MS = 24 * 60 * 60 * 1000
 MAX_RECORD_BYTES = 900_000
@@ -41,10 +41,8 @@ class Topic:
         return settings
 
 
-class Event(BaseModel):
-    """Base of all domain events: frozen, and tolerant of fields that a newer producer added."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_bytes="base64")
+class Event(Contract):
+    """Base of all domain events."""
 
     topic: ClassVar[Topic]
     type: ClassVar[str]

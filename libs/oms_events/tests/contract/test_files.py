@@ -52,8 +52,8 @@ def test_examples_still_parse_and_mean_what_they_say(example: Example) -> None:
     model = model_of(example.type)
     assert model is not None
     event = model.model_validate_json(json.dumps(example.data))
-    assert event.model_dump(exclude_unset=True) == model.model_validate(example.data).model_dump(exclude_unset=True)
-    assert example.data.keys() == event.model_fields_set, "an example holds no field that the contract does not know"
+    assert event == model.model_validate(example.data)
+    assert example.data.keys() <= model.model_fields.keys(), "an example holds no field that the contract does not know"
     assert event.key() == str(example.data[model.topic.key])
 
 

@@ -4,12 +4,13 @@ import json
 from collections.abc import Sequence
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
+from oms_events.contract import Contract
 from oms_events.runtime.problems import FieldError, field_errors
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=Contract)
 
 
 class Malformed(ValueError):

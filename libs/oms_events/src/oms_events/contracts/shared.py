@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
+from oms_events.contract import Contract
 from oms_events.values import CURRENCIES, utc
 
 
@@ -33,10 +34,8 @@ Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
 Grams = Annotated[int, Field(ge=0, le=100_000_000)]
 
 
-class Part(BaseModel):
-    """Base of nested objects: frozen, and tolerant of fields that a newer producer added."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class Part(Contract):
+    """Base of nested objects."""
 
 
 class Destination(Part):

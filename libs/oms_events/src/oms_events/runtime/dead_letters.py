@@ -45,11 +45,15 @@ _LIST = text(
     """
 )
 _SHOW = text(f"select {_COLUMNS}, headers, payload from dead_letters where id = :id")
+# Oldest first, as the one who replays takes them: locked as they come, each would wait for what the other holds.
 _REPLAY = text(
     """
-    update dead_letters set state = 'replaying'
-     where closed_at is null
-       and (consumer, key) = (select consumer, key from dead_letters where id = :id and closed_at is null)
+    update dead_letters set state = 'replaying' from (
+        select id from dead_letters
+         where closed_at is null
+           and (consumer, key) = (select consumer, key from dead_letters where id = :id and closed_at is null)
+         order by id for update) as waiting
+     where dead_letters.id = waiting.id
     """
 )
 _DISCARD = text(

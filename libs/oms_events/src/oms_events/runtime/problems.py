@@ -32,6 +32,12 @@ _TITLES = {
     503: "Not available for the moment",
 }
 _LISTED_ERRORS = 50
+_AS_OF_MODELS = {
+    "unexpected_keyword_argument": ("extra_forbidden", "Extra inputs are not permitted"),
+    "dataclass_type": ("model_type", "Input should be an object"),
+}
+"""Rules of contracts under the names that pydantic's models give them: whoever posts a document need not know which
+class reads it."""
 
 
 class FieldError(BaseModel):
@@ -85,14 +91,13 @@ def not_found(what: str) -> Problem:
 
 def field_errors(errors: Sequence[ErrorDetails], *, prefix: str = "") -> list[FieldError]:
     """Pydantic's errors as field and rule, without the input: that may be personal data."""
-    return [
-        FieldError(
-            field=prefix + (".".join(str(part) for part in error["loc"]) or "body"),
-            rule=error["type"],
-            detail=error["msg"],
-        )
-        for error in errors[:_LISTED_ERRORS]
-    ]
+    return [_field_error(error, prefix) for error in errors[:_LISTED_ERRORS]]
+
+
+def _field_error(error: ErrorDetails, prefix: str) -> FieldError:
+    rule, detail = _AS_OF_MODELS.get(error["type"], (error["type"], error["msg"]))
+    field = prefix + (".".join(str(part) for part in error["loc"]) or "body")
+    return FieldError(field=field, rule=rule, detail=detail)
 
 
 def install(app: FastAPI) -> None:

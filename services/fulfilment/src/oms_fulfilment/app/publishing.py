@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-from pydantic import TypeAdapter
-
 from oms_events.contracts.fulfilment import (
     CancellationAnswered,
     ShipmentAccepted,
@@ -21,8 +19,6 @@ from oms_fulfilment.domain.demand import Demand
 from oms_fulfilment.domain.facts import Accepted, Answered, Dispatched, Fact, Rejected, Released, Requested, Stopped
 from oms_fulfilment.domain.routing import Units
 
-_line_quantities = TypeAdapter(tuple[LineQuantity, ...])
-
 
 def publish(work: Work, demand: Demand, facts: Iterable[Fact], cause: EventMeta) -> None:
     """Emit the events that the facts stand for, in their order."""
@@ -33,7 +29,7 @@ def publish(work: Work, demand: Demand, facts: Iterable[Fact], cause: EventMeta)
 
 def quantities(units: Iterable[Units]) -> tuple[LineQuantity, ...]:
     """Units in the words of the contracts."""
-    return _line_quantities.validate_python(tuple(units), from_attributes=True)
+    return tuple([LineQuantity(line_id=unit.line_id, sku=unit.sku, quantity=unit.quantity) for unit in units])
 
 
 def _event(work: Work, demand: Demand, fact: Fact) -> Event:  # noqa: PLR0911 - one branch for each fact
