@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import httpx
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from bench import load, results
@@ -37,6 +39,10 @@ SMALL_BATCH = 20
 POSTS_PER_S = 25
 """Requests that a slow load is cut into, at most."""
 PATIENCE_S = 30.0
+QUIET_S = 3.0
+"""A lag of zero must last so long to count: it is told on a timer."""
+CATCH_UP_S = 600.0
+LAG_METRIC = "oms_consumer_lag_records"
 AT_PEACE = Shares(**dict.fromkeys((field for field in Shares.__dataclass_fields__), 0.0))
 """Nothing goes wrong: what is measured is the system, not the play."""
 
@@ -150,6 +156,24 @@ class Bed:
                 posted.update(dict.fromkeys(batch.ids, time.time()))
                 group.create_task(self.post(batch))
                 number += 1
+
+    async def caught_up(self) -> float:
+        """Wait until all that is in the topics was handled. Returns the seconds it took. Raises TimeoutError."""
+        began = quiet_since = time.monotonic()
+        async with asyncio.timeout(CATCH_UP_S), httpx.AsyncClient(timeout=30, trust_env=False) as http:
+            while time.monotonic() - quiet_since < QUIET_S:
+                await asyncio.sleep(0.5)
+                if await self._behind(http):
+                    quiet_since = time.monotonic()
+        return max(quiet_since - began, 0.001)
+
+    async def _behind(self, http: httpx.AsyncClient) -> bool:
+        for url in self.metrics_urls:
+            text = (await http.get(f"{url}/metrics")).raise_for_status().text
+            lag = [f for f in text_string_to_metric_families(text) if f.name == LAG_METRIC]
+            if any(sample.value for family in lag for sample in family.samples):
+                return True
+        return False
 
     async def post_all(self, orders: Load) -> None:
         """Send all as fast as they are taken."""

@@ -10,12 +10,8 @@ import argparse
 import asyncio
 import statistics
 import sys
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-
-import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
 from bench import load, results
 from bench.bed import BATCH, SKUS, Bed, console, fresh_bed, suspended
@@ -25,10 +21,6 @@ from oms_local.topology import service_of
 
 BACK_OFFICE = ("settlement", "analytics")
 ENOUGH = 0.9
-QUIET_S = 3.0
-"""A lag of zero must last so long to count: it is told on a timer."""
-CATCH_UP_S = 600.0
-LAG_METRIC = "oms_consumer_lag_records"
 
 
 async def compare(bed: Bed, rounds: int, orders: int) -> results.Results:
@@ -41,16 +33,16 @@ async def compare(bed: Bed, rounds: int, orders: int) -> results.Results:
     async def alone(name: str) -> None:
         with suspended(pid for name, pid in bed.system.pids().items() if service_of(name) in BACK_OFFICE):
             without.append(await _speed(bed, name, orders))
-        catching_up.append(await _caught_up(bed))
+        catching_up.append(await bed.caught_up())
 
     async def beside(name: str) -> None:
         meter = bed.meter()
         together.append(await _speed(bed, name, orders))
         took.append(sum(spent for process, spent in meter.spent().items() if service_of(process) in BACK_OFFICE))
-        await _caught_up(bed)
+        await bed.caught_up()
 
     await _speed(bed, "filling", orders)  # on nearly empty tables the first is faster than any after it
-    await _caught_up(bed)
+    await bed.caught_up()
     for turn in range(rounds):
         first, second = (beside, alone) if turn % 2 else (alone, beside)
         await first(f"{first.__name__}-{turn}")
@@ -73,31 +65,11 @@ async def _speed(bed: Bed, name: str, orders: int) -> float:
     return round(came / seconds, 1)
 
 
-async def _caught_up(bed: Bed) -> float:
-    """Wait until the back office has handled all there is. Returns the seconds it took. Raises TimeoutError."""
-    began = quiet_since = time.monotonic()
-    async with asyncio.timeout(CATCH_UP_S), httpx.AsyncClient(timeout=30, trust_env=False) as http:
-        while time.monotonic() - quiet_since < QUIET_S:
-            await asyncio.sleep(0.5)
-            if await _behind(bed, http):
-                quiet_since = time.monotonic()
-    return max(quiet_since - began, 0.001)
-
-
-async def _behind(bed: Bed, http: httpx.AsyncClient) -> bool:
-    for name in BACK_OFFICE:
-        text = (await http.get(f"{bed.system.urls[name]}/metrics")).raise_for_status().text
-        lag = [f for f in text_string_to_metric_families(text) if f.name == LAG_METRIC]
-        if any(sample.value for family in lag for sample in family.samples):
-            return True
-    return False
-
-
 async def measure(rounds: int, orders: int) -> results.Results:
     """Start, measure, stop."""
     async with fresh_bed() as bed:
         await bed.set_up()
-        await _caught_up(bed)
+        await bed.caught_up()
         return await compare(bed, rounds, orders)
 
 

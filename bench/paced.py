@@ -14,6 +14,7 @@ SETTLE_S = 5.0
 
 async def idle(bed: Bed, seconds: float) -> results.Results:
     """What a system costs that nobody uses."""
+    await bed.caught_up()
     await asyncio.sleep(SETTLE_S)
     meter = bed.meter()
     await asyncio.sleep(seconds)
@@ -21,7 +22,8 @@ async def idle(bed: Bed, seconds: float) -> results.Results:
 
 
 async def paced(bed: Bed, rate: float, seconds: float) -> results.Results:
-    """Orders at an even pace."""
+    """Orders at an even pace, by a system that has nothing else to do."""
+    await bed.caught_up()
     since = await hops.ends(bed.system.broker)
     posted: dict[bytes, float] = {}
     async with Watch(bed.system.broker, ShipmentReleased) as watch:

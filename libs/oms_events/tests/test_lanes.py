@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
-from sqlalchemy import literal, select, text
+from sqlalchemy import TextClause, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from oms_events.runtime.database import Lane, build_engine
@@ -126,6 +126,40 @@ async def test_nobody_gets_the_connection_of_a_transaction_that_was_cancelled(en
     async with lane.begin() as connection:
         await connection.execute(WRITE, {"word": "next"})
     assert await words(engine) == {"next"}
+
+
+@pytest.mark.parametrize("earlier", [None, WRITE])
+async def test_a_lane_whose_server_went_down_is_worth_another_try_and_then_works(
+    engine: AsyncEngine, lane: Lane, earlier: TextClause | None
+) -> None:
+    async def die() -> None:
+        async with lane.begin() as connection:
+            if earlier is not None:
+                await connection.execute(earlier, {"word": "lost"})
+            await connection.execute(text("select pg_terminate_backend(pg_backend_pid())"))
+
+    for _ in range(20):
+        with pytest.raises((asyncpg.PostgresError, OSError)) as raised:
+            await die()
+        assert is_transient(raised.value)
+        async with lane.begin() as connection:
+            assert (await connection.execute(COUNT)).scalar_one() == 0
+
+
+async def test_a_lane_that_was_ended_while_idle_is_worth_another_try(engine: AsyncEngine, lane: Lane) -> None:
+    async def ask() -> int:
+        async with lane.begin() as connection:
+            pid: int = (await connection.execute(text("select pg_backend_pid()"))).scalar_one()
+            return pid
+
+    for _ in range(20):
+        pid = await ask()
+        async with engine.connect() as other:
+            await other.execute(text("select pg_terminate_backend(:pid)"), {"pid": pid})
+        with pytest.raises((asyncpg.PostgresError, OSError)) as raised:
+            await ask()
+        assert is_transient(raised.value)
+        assert await ask() != pid
 
 
 async def test_a_schema_that_changes_under_a_lane_is_worth_another_try(engine: AsyncEngine, lane: Lane) -> None:

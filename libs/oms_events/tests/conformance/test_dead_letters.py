@@ -1,6 +1,9 @@
 """What cannot be applied is set aside with all that waits behind it, and applied in order once it can be."""
 
+import asyncio
+
 import pytest
+from sqlalchemy import text
 
 from oms_events.codec import Record
 from oms_events.registry import MAX_RECORD_BYTES
@@ -46,6 +49,27 @@ async def test_one_bad_event_stops_its_key_only(kit: Kit) -> None:
         await kit.append(Stepped(counter="c1", seq=5), Stepped(counter="c0", seq=5))
         await kit.until_steps(through | {"c0": [0, 1, 2, 3, 4, 5]})
         await until_letters(kit, *DEAD, ("c1", "parked"))
+
+
+async def test_who_asks_for_letters_and_who_replays_them_do_not_lock_each_other_out(kit: Kit) -> None:
+    await poisoned(kit)
+    async with kit.runtime().running():
+        await until_letters(kit, *DEAD)
+    async with kit.engine.begin() as connection:  # written anew, the oldest letter lies behind the others
+        moved = text("update dead_letters set state = 'replaying' where state = 'dead' returning id, consumer")
+        oldest = (await connection.execute(moved)).one()
+
+    async def ask() -> int:
+        async with kit.engine.begin() as connection:
+            return await dead_letters.replay(connection, oldest.id)
+
+    async with kit.engine.begin() as replaying:
+        letter = await dead_letters.next_requested(replaying, oldest.consumer)
+        assert letter is not None
+        asked = asyncio.create_task(ask())
+        await asyncio.sleep(0.3)  # it waits for the letter
+        await dead_letters.close_replayed(replaying, oldest.consumer, letter)
+    assert await asked == len(DEAD) - 1
 
 
 async def test_a_replay_applies_the_letter_and_what_waits_behind_it_in_order(kit: Kit) -> None:

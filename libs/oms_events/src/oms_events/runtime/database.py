@@ -29,6 +29,8 @@ forgot."""
 IDLE_IN_TRANSACTION_S = 20
 """How long the server keeps the transaction, and the locks, of a client that it no longer hears."""
 
+_FATAL = ("FATAL", "PANIC")
+
 
 def build_engine(settings: Settings, *, name: str) -> AsyncEngine:
     """An engine for one process. JIT is off: compiling a plan costs more than any statement here takes."""
@@ -112,4 +114,5 @@ class Lane:
 
 
 def _broken(error: Exception, connection: StraightConnection) -> bool:
-    return isinstance(error, OSError) or connection.is_lost
+    """A fatal error is the last that a server says on a connection; the driver may not have seen it close yet."""
+    return isinstance(error, OSError) or getattr(error, "severity_en", None) in _FATAL or connection.is_lost

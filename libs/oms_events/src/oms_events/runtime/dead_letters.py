@@ -45,7 +45,8 @@ _LIST = text(
     """
 )
 _SHOW = text(f"select {_COLUMNS}, headers, payload from dead_letters where id = :id")
-# Oldest first, as the one who replays takes them: locked as they come, each would wait for what the other holds.
+# Here and below letters of one key are locked oldest first, as the one who replays them does. Locked as they come, two
+# who want them would each wait for what the other holds.
 _REPLAY = text(
     """
     update dead_letters set state = 'replaying' from (
@@ -81,8 +82,11 @@ _FOLLOW = text(
 _FAILED = text("update dead_letters set state = 'dead', reason = :reason, detail = :detail where id = :id")
 _PARK_AGAIN = text(
     """
-    update dead_letters set state = 'parked'
-     where consumer = :consumer and key = :key and state = 'replaying' and closed_at is null
+    update dead_letters set state = 'parked' from (
+        select id from dead_letters
+         where consumer = :consumer and key = :key and state = 'replaying' and closed_at is null
+         order by id for update) as waiting
+     where dead_letters.id = waiting.id
     """
 )
 _COUNT = text("select count(*) from dead_letters where closed_at is null")

@@ -49,8 +49,9 @@ class Settings(BaseSettings):
 
     batch_max_records: int = Field(default=2000, ge=1, le=10_000)
     batch_window_ms: int = Field(default=60, ge=0, le=1000)
-    """How long the broker keeps records back after it has answered some. A batch costs the same few milliseconds
-    whether it holds one event or fifty, so under load they are gathered; one that comes after a pause never waits."""
+    """How long the broker keeps records back, at most, after it has answered some. A batch costs the same few
+    milliseconds whether it holds one event or fifty, so they are gathered until they are worth one; one that comes
+    after a pause never waits."""
     session_timeout_ms: int = 30_000
     heartbeat_interval_ms: int = 3_000
     commit_interval_s: float = 1.0

@@ -84,7 +84,7 @@ class StraightConnection(AsyncConnection):
     async def _say(self, words: str) -> str:
         try:
             status: str = await self._driver.execute(words)
-        except asyncpg.InterfaceError as error:
+        except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             self._raise_if_lost(error)
             raise
         return status
@@ -105,7 +105,7 @@ class StraightConnection(AsyncConnection):
             # The schema was changed under it: prepared anew, it is understood again.
             self._prepared.clear()
             raise
-        except asyncpg.InterfaceError as error:
+        except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             self._raise_if_lost(error)
             raise
         answer = Rows(prepared.columns, iter(rows))
@@ -125,6 +125,7 @@ class StraightConnection(AsyncConnection):
         )
         return self._prepared[statement]
 
-    def _raise_if_lost(self, error: asyncpg.InterfaceError) -> None:
-        if self.is_lost:
+    def _raise_if_lost(self, error: asyncpg.InterfaceError | asyncpg.InternalClientError) -> None:
+        """The driver also stumbles over what a server says while it goes down, before it sees the connection close."""
+        if self.is_lost or isinstance(error, asyncpg.InternalClientError):
             raise ConnectionResetError("the connection to the database is closed") from error
