@@ -34,10 +34,6 @@ PLENTY = 1_000_000
 DOORS_OPEN = 4
 """Requests in flight."""
 BATCH = 250
-SMALL_BATCH = 20
-"""For latency: an order should not wait for hundreds of others to be encoded with it."""
-POSTS_PER_S = 25
-"""Requests that a slow load is cut into, at most."""
 PATIENCE_S = 30.0
 QUIET_S = 3.0
 """A lag of zero must last so long to count: it is told on a timer."""
@@ -139,23 +135,17 @@ class Bed:
             console.print(f"[red]only {came:,} of {load.size(orders):,} orders came through")
         return came, max(watch.seen.values()) - began
 
-    async def pour(self, name: str, rate: float, seconds: float, posted: dict[bytes, float]) -> None:
-        """Send `rate` orders a second for so long, and note when each was sent: seconds since the epoch.
-
-        Returns when the last request was answered. Orders are made as they are needed: a long load fits no memory.
-        """
+    async def pour(self, batches: Iterable[Batch], rate: float, seconds: float, posted: dict[bytes, float]) -> None:
+        """Send `rate` orders a second for so long, or as long as there are some, and note when each was sent: seconds
+        since the epoch. Returns when the last request was answered."""
         pace, ends_at = Pace(rate), time.monotonic() + seconds
-        size = max(1, min(SMALL_BATCH, int(rate / POSTS_PER_S)))
-        number = 0
         async with asyncio.TaskGroup() as group:
-            while True:
-                (batch,) = load.synthetic(f"{name}-{number}", size, SKUS, batch=size)
-                await pace.pass_on(size)
+            for batch in batches:
+                await pace.pass_on(len(batch.ids))
                 if time.monotonic() >= ends_at:
                     return
                 posted.update(dict.fromkeys(batch.ids, time.time()))
                 group.create_task(self.post(batch))
-                number += 1
 
     async def caught_up(self) -> float:
         """Wait until all that is in the topics was handled. Returns the seconds it took. Raises TimeoutError."""

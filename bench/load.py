@@ -1,6 +1,7 @@
 """Orders to send, encoded before the clock starts: the driver shares the cores with what it measures."""
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
@@ -14,6 +15,9 @@ from oms_sample.client import chunks
 
 CHANNEL, SHOP, CURRENCY = "bench", "main", "GBP"
 PRICE_MINOR = 250
+SMALL_BATCH = 20
+POSTS_PER_S = 25
+"""Requests that a slow load is cut into, at most."""
 _HOME = Destination(country="GB", region="England", city="London", postcode="SE1 1AB", receiver_token="t-bench")
 
 
@@ -41,6 +45,14 @@ def synthetic(name: str, count: int, skus: Sequence[str], *, batch: int, lines: 
     draw = Random(name)
     orders = [_order(f"{name}-{number}", draw.sample(skus, lines)) for number in range(count)]
     return encode(((order, _payment(order) if paid else None) for order in orders), batch=batch)
+
+
+def endless(name: str, rate: float, skus: Sequence[str]) -> Iterator[Batch]:
+    """Orders for a load of `rate` a second in posts small enough that none waits for hundreds of others to be encoded.
+    They are made as they are asked for: a long load fits no memory."""
+    size = max(1, min(SMALL_BATCH, int(rate / POSTS_PER_S)))
+    for number in itertools.count():
+        yield from synthetic(f"{name}-{number}", size, skus, batch=size)
 
 
 def encode(pairs: Iterable[tuple[ChannelOrder, ChannelPayment | None]], *, batch: int) -> Load:

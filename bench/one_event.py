@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from bench import results
-from bench.bed import Bed
+from bench import load, results
+from bench.bed import SKUS, Bed
 from bench.watch import Watch
 from oms_events.contracts.fulfilment import ShipmentReleased
 from oms_events.runtime.broker import Broker
@@ -33,7 +33,7 @@ async def one_event(bed: Bed, seconds: float) -> results.Results:
     since = await hops.ends(bed.system.broker)
     posted: dict[bytes, float] = {}
     async with Watch(bed.system.broker, ShipmentReleased) as watch:
-        await bed.pour("alone", PER_S, seconds, posted)
+        await bed.pour(load.endless("alone", PER_S, SKUS), PER_S, seconds, posted)
         await watch.until(posted, 10.0)
     stamps = await _stamps(bed.system.broker, since)
     handling: dict[str, list[float]] = {}

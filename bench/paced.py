@@ -2,8 +2,8 @@
 
 import asyncio
 
-from bench import results
-from bench.bed import PATIENCE_S, Bed
+from bench import load, results
+from bench.bed import PATIENCE_S, SKUS, Bed
 from bench.watch import Watch
 from oms_events.contracts.fulfilment import ShipmentReleased
 from oms_sample import hops
@@ -28,7 +28,7 @@ async def paced(bed: Bed, rate: float, seconds: float) -> results.Results:
     posted: dict[bytes, float] = {}
     async with Watch(bed.system.broker, ShipmentReleased) as watch:
         meter = bed.meter()
-        await bed.pour(f"paced-{rate:.0f}", rate, seconds, posted)
+        await bed.pour(load.endless(f"paced-{rate:.0f}", rate, SKUS), rate, seconds, posted)
         cost = meter.cores()
         await watch.until(posted, PATIENCE_S)
     times = [1000 * (at - posted[order]) for order, at in watch.seen.items() if order in posted]

@@ -13,8 +13,8 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from bench import results
-from bench.bed import PATIENCE_S, Bed, console, fresh_bed
+from bench import load, results
+from bench.bed import PATIENCE_S, SKUS, Bed, console, fresh_bed
 from bench.trend import second_half, slope
 from bench.watch import Watch
 from oms_events.contracts.fulfilment import ShipmentReleased
@@ -35,7 +35,7 @@ async def soak(bed: Bed, minutes: float, rate: float) -> results.Results:
     async with Watch(bed.system.broker, ShipmentReleased) as watch:
         meter = bed.meter()
         looking = asyncio.create_task(_look(bed, samples))
-        await bed.pour("soak", rate, 60 * minutes, posted)
+        await bed.pour(load.endless("soak", rate, SKUS), rate, 60 * minutes, posted)
         cost = meter.cores()
         looking.cancel()
         came = await watch.until(posted, PATIENCE_S)

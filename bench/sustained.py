@@ -1,8 +1,9 @@
 """Does it keep a rate? `python -m bench.sustained --rate R [--minutes 5]`.
 
-Sends orders at an even pace and looks once a second how many are on their way: sent, but not yet at the warehouse's
-door. The rate is kept when the driver could send it, every order came through, and the line through the second half of
-what was on its way rises by no more than one second's worth of orders.
+Sends orders at an even pace, in posts as large as those of the whole path and encoded before the clock starts, and
+looks once a second how many are on their way: sent, but not yet at the warehouse's door. The rate is kept when the
+driver could send it, every order came through, and the line through the second half of what was on its way rises by no
+more than one second's worth of orders.
 """
 
 import argparse
@@ -12,8 +13,8 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from bench import results
-from bench.bed import PATIENCE_S, Bed, console, fresh_bed
+from bench import load, results
+from bench.bed import BATCH, PATIENCE_S, SKUS, Bed, console, fresh_bed
 from bench.trend import second_half, slope
 from bench.watch import Watch
 from oms_events.contracts.fulfilment import ShipmentReleased
@@ -25,12 +26,13 @@ SENT_SHARE = 0.98
 
 async def sustained(bed: Bed, rate: float, minutes: float) -> results.Results:
     """Load, count, judge."""
+    orders = load.synthetic("sustained", round(60 * minutes * rate), SKUS, batch=BATCH)
     posted: dict[bytes, float] = {}
     lag: list[tuple[float, float]] = []
     async with Watch(bed.system.broker, ShipmentReleased) as watch:
         meter = bed.meter()
         counting = asyncio.create_task(_count(posted, watch, lag))
-        await bed.pour("sustained", rate, 60 * minutes, posted)
+        await bed.pour(orders, rate, 60 * minutes, posted)
         cost = meter.cores()
         counting.cancel()
         came = await watch.until(posted, PATIENCE_S)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import islice
 from typing import Self
 
 from oms_events.registry import Event
@@ -18,7 +19,6 @@ class Watch:
         self._topic = events[0].topic.name
         self._types = {event.type.encode() for event in events}
         self._broker = broker
-        self._changed = asyncio.Event()
         self.seen: dict[bytes, float] = {}
         """By order id: seconds since the epoch, as the record's producer stamped it."""
         self.by_type: dict[bytes, int] = dict.fromkeys(self._types, 0)
@@ -41,14 +41,15 @@ class Watch:
     async def until(self, ids: Iterable[bytes], patience_s: float) -> int:
         """Wait for all of these orders, or until none has come for `patience_s`. Returns how many came."""
         wanted = set(ids)
-        while (missing := len(wanted - self.seen.keys())) > 0:
-            self._changed.clear()
-            moved_at = time.monotonic()
-            while not self._changed.is_set():
-                if time.monotonic() - moved_at > patience_s:
-                    return len(wanted) - missing
-                await asyncio.sleep(0.05)
-        return len(wanted)
+        missing = wanted - self.seen.keys()
+        known, moved_at = len(self.seen), time.monotonic()
+        while missing and time.monotonic() - moved_at <= patience_s:
+            await asyncio.sleep(0.05)
+            if (count := len(self.seen)) > known:
+                # Only what is new is looked at: what the watch costs is counted with what is watched.
+                missing.difference_update(islice(reversed(self.seen), count - known))
+                known, moved_at = count, time.monotonic()
+        return len(wanted) - len(missing)
 
     async def _read(self) -> None:
         while True:
@@ -58,4 +59,3 @@ class Watch:
                     if type_ in self._types and record.key not in self.seen:
                         self.seen[record.key] = record.timestamp / 1000
                         self.by_type[type_] += 1
-                self._changed.set()
