@@ -42,8 +42,8 @@ SETTINGS: dict[Profile, dict[str, str]] = {
         "effective_cache_size": "2GB",
         "max_wal_size": "4GB",  # the default forces a checkpoint, and full pages after it, every few seconds of load
         "checkpoint_timeout": "15min",
-        # Samples of 3,000 rows instead of 30,000: rows are found by their keys. While a system is young each table grows
-        # by a tenth again and again, and analysing it every time with the default was a fifth of the database's work.
+        # Samples of 3,000 rows instead of 30,000: rows are found by their keys. While a system is young each table
+        # grows by a tenth again and again, and analysing it with the default was a fifth of the database's work.
         "default_statistics_target": "10",
         # Outbox and inbox rows come and go by the thousand; the default waits for a fifth of a table to be dead.
         "autovacuum_naptime": "15s",
