@@ -47,12 +47,15 @@ def synthetic(name: str, count: int, skus: Sequence[str], *, batch: int, lines: 
     return encode(((order, _payment(order) if paid else None) for order in orders), batch=batch)
 
 
+def paced(name: str, rate: float, seconds: float, skus: Sequence[str]) -> Load:
+    """Orders for so long a load of `rate` a second, in posts so small that none waits for hundreds of others."""
+    return synthetic(name, round(rate * seconds), skus, batch=max(1, min(SMALL_BATCH, int(rate / POSTS_PER_S))))
+
+
 def endless(name: str, rate: float, skus: Sequence[str]) -> Iterator[Batch]:
-    """Orders for a load of `rate` a second in posts small enough that none waits for hundreds of others to be encoded.
-    They are made as they are asked for: a long load fits no memory."""
-    size = max(1, min(SMALL_BATCH, int(rate / POSTS_PER_S)))
-    for number in itertools.count():
-        yield from synthetic(f"{name}-{number}", size, skus, batch=size)
+    """The same without an end, made minute by minute: a long load fits no memory."""
+    for minute in itertools.count():
+        yield from paced(f"{name}-{minute}", rate, 60, skus)
 
 
 def encode(pairs: Iterable[tuple[ChannelOrder, ChannelPayment | None]], *, batch: int) -> Load:

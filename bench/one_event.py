@@ -33,7 +33,7 @@ async def one_event(bed: Bed, seconds: float) -> results.Results:
     since = await hops.ends(bed.system.broker)
     posted: dict[bytes, float] = {}
     async with Watch(bed.system.broker, ShipmentReleased) as watch:
-        await bed.pour(load.endless("alone", PER_S, SKUS), PER_S, seconds, posted)
+        await bed.pour(load.paced("alone", PER_S, seconds, SKUS), PER_S, seconds, posted)
         await watch.until(posted, 10.0)
     stamps = await _stamps(bed.system.broker, since)
     handling: dict[str, list[float]] = {}

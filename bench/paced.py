@@ -25,10 +25,11 @@ async def paced(bed: Bed, rate: float, seconds: float) -> results.Results:
     """Orders at an even pace, by a system that has nothing else to do."""
     await bed.caught_up()
     since = await hops.ends(bed.system.broker)
+    orders = load.paced(f"paced-{rate:.0f}", rate, seconds, SKUS)
     posted: dict[bytes, float] = {}
     async with Watch(bed.system.broker, ShipmentReleased) as watch:
         meter = bed.meter()
-        await bed.pour(load.endless(f"paced-{rate:.0f}", rate, SKUS), rate, seconds, posted)
+        await bed.pour(orders, rate, seconds, posted)
         cost = meter.cores()
         await watch.until(posted, PATIENCE_S)
     times = [1000 * (at - posted[order]) for order, at in watch.seen.items() if order in posted]
