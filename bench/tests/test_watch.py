@@ -4,6 +4,7 @@ import asyncio
 
 from bench.load import CHANNEL, paced, size
 from bench.watch import Watch
+
 from oms_events.contracts.fulfilment import ShipmentReleased
 from oms_events.runtime.broker import Broker
 
