@@ -16,6 +16,7 @@ from oms_sample.client import chunks
 CHANNEL, SHOP, CURRENCY = "bench", "main", "GBP"
 PRICE_MINOR = 250
 SMALL_BATCH = 20
+"""For latency: an order should not wait for hundreds of others to be encoded with it."""
 POSTS_PER_S = 25
 """Requests that a slow load is cut into, at most."""
 _HOME = Destination(country="GB", region="England", city="London", postcode="SE1 1AB", receiver_token="t-bench")
@@ -48,14 +49,19 @@ def synthetic(name: str, count: int, skus: Sequence[str], *, batch: int, lines: 
 
 
 def paced(name: str, rate: float, seconds: float, skus: Sequence[str]) -> Load:
-    """Orders for so long a load of `rate` a second, in posts so small that none waits for hundreds of others."""
-    return synthetic(name, round(rate * seconds), skus, batch=max(1, min(SMALL_BATCH, int(rate / POSTS_PER_S))))
+    """Orders for so long a load of `rate` a second, in small posts."""
+    return synthetic(name, round(rate * seconds), skus, batch=_post_size(rate))
 
 
 def endless(name: str, rate: float, skus: Sequence[str]) -> Iterator[Batch]:
-    """The same without an end, made minute by minute: a long load fits no memory."""
-    for minute in itertools.count():
-        yield from paced(f"{name}-{minute}", rate, 60, skus)
+    """The same without an end, each post made when it is asked for: a long load fits no memory."""
+    orders = _post_size(rate)
+    for number in itertools.count():
+        yield from synthetic(f"{name}-{number}", orders, skus, batch=orders)
+
+
+def _post_size(rate: float) -> int:
+    return max(1, min(SMALL_BATCH, int(rate / POSTS_PER_S)))
 
 
 def encode(pairs: Iterable[tuple[ChannelOrder, ChannelPayment | None]], *, batch: int) -> Load:

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from bench.load import CHANNEL, paced, size
 from bench.watch import Watch
 
 from oms_events.contracts.fulfilment import ShipmentReleased
@@ -32,10 +31,3 @@ async def test_who_waits_in_vain_gives_up() -> None:
     watching.seen[b"a"] = 0.0
     async with asyncio.timeout(5):
         assert await watching.until([b"a", b"b"], patience_s=0.2) == 1
-
-
-def test_a_paced_load_is_what_its_rate_makes_of_the_time_in_small_posts() -> None:
-    orders = paced("test", 50, 2, [f"S{number}" for number in range(3)])
-    assert size(orders) == 100
-    assert {len(batch.ids) for batch in orders} == {2}
-    assert CHANNEL.encode() in orders[0].orders
