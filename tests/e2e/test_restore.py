@@ -101,6 +101,7 @@ TELL_STOCK_AFRESH = """
     update channel_stock set change_no = change_no + 1000000000, sellable = -1;
     update pools set dirty = true;
 """
+UNTOLD = "select sku from pools where dirty"
 STOCK_TOLD = "select sku, node, cast(number as bigint) from node_stock, jsonb_each_text(available) as a(node, number)"
 STOCK_HEARD = "select sku, node, available from node_stock"
 
@@ -182,8 +183,10 @@ async def until_caught_up(system: System) -> None:
     """Until every service has read all there is and nobody has anything more to say."""
     said: Mapping[str, set[bytes]] = {}
     async with asyncio.timeout(60):
-        while await behind(system) or said != (said := await told(system)):  # noqa: ASYNC110 - in other processes
-            await asyncio.sleep(2 * JOBS_EVERY_S)  # what a job will say cannot be seen coming
+        while (  # noqa: ASYNC110 - in other processes
+            await ask(system, "inventory", UNTOLD) or await behind(system) or said != (said := await told(system))
+        ):
+            await asyncio.sleep(2 * JOBS_EVERY_S)  # what other jobs will say cannot be seen coming
 
 
 async def behind(system: System) -> int:

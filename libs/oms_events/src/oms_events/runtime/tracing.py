@@ -6,7 +6,8 @@ carrier's scan, a deadline) goes on in the order's trace, linked to what brought
 
 Spans are made at the end of a transaction, one for each sampled event that it handled, and told once it has
 committed: what was rolled back never happened. Their ids derive from event and consumer, so a second delivery tells the
-same span again. With tracing off none of this runs.
+same span again. A command or a deadline comes only once: if its process is killed right after the commit its span is
+lost, and what it caused names a parent that nobody told of. With tracing off none of this runs.
 """
 
 import asyncio
