@@ -1,11 +1,14 @@
 """The inbox's partitions: made ahead, dropped when old, and no event applied twice on their account."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import text
 
 from oms_events.runtime import inbox
 from oms_events.runtime.database import Lane
+from oms_events.runtime.retry import Transient
 from oms_events.values import derived_text
 
 from .kit import ONLY_MEMORY, Kit
@@ -14,6 +17,9 @@ pytestmark = ONLY_MEMORY
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 _ROWS = text("select tableoid::regclass::text as partition, count(*) as rows from inbox group by 1 order by 1")
+_WAITING = text(
+    "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+)
 
 
 def id_at(moment: datetime, name: str = "x") -> str:
@@ -37,6 +43,14 @@ async def admit(kit: Kit, *ids: str) -> frozenset[str]:
         return (await inbox.admit(connection, "c", ids, [])).fresh
 
 
+async def until_somebody_waits(kit: Kit) -> None:
+    async with asyncio.timeout(10), kit.engine.connect() as connection:
+        # One transaction would see the same activity again and again.
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        while not (await connection.execute(_WAITING)).scalar():  # noqa: ASYNC110 - in the server
+            await asyncio.sleep(0.01)
+
+
 async def test_an_event_is_known_whichever_partition_keeps_it(kit: Kit) -> None:
     await keep(kit, NOW)
     days = [NOW, NOW + timedelta(days=1), NOW - timedelta(days=5000), NOW + timedelta(days=400)]
@@ -45,6 +59,25 @@ async def test_an_event_is_known_whichever_partition_keeps_it(kit: Kit) -> None:
     assert await admit(kit, *ids) == set(ids)
     assert await admit(kit, *ids, id_at(NOW, "y")) == {id_at(NOW, "y")}
     assert await rows_by_partition(kit) == {"inbox_day_20260302": 2, "inbox_day_20260303": 1, "inbox_other": 2}
+
+
+async def test_who_waited_for_another_member_looks_again_and_finds_the_events_applied(kit: Kit) -> None:
+    shared, own = id_at(NOW, "shared"), id_at(NOW, "own")
+    ours, theirs = Lane(kit.engine), Lane(kit.engine)
+
+    async def admit_ours() -> frozenset[str]:
+        async with ours.begin() as connection:
+            return (await inbox.admit(connection, "c", [shared, own], [])).fresh
+
+    async with theirs.begin() as connection:
+        await inbox.admit(connection, "c", [shared], [])
+        waiting = asyncio.create_task(admit_ours())
+        await until_somebody_waits(kit)
+    with pytest.raises(Transient):
+        await waiting
+    assert await admit_ours() == {own}
+    await ours.close()
+    await theirs.close()
 
 
 async def test_days_whose_events_are_old_are_dropped_and_the_next_are_made(kit: Kit) -> None:
