@@ -26,7 +26,7 @@ from .compose import FOLDER, ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
-BASE_IMAGE = os.environ.get("OMS_PYTHON_IMAGE", "python:3.11-slim")
+BASE_IMAGE = os.environ.get("OMS_PYTHON_IMAGE", "python:3.14-slim")
 TAG = "test"
 OWN = {service.name: f"oms/{service.name}:{TAG}" for service in SERVICES}
 
