@@ -39,8 +39,12 @@ async def keep(kit: Kit, now: datetime) -> None:
 
 
 async def admit(kit: Kit, *ids: str) -> frozenset[str]:
-    async with kit.engine.begin() as connection:
-        return (await inbox.admit(connection, "c", ids, [])).fresh
+    lane = Lane(kit.engine)
+    try:
+        async with lane.begin() as connection:
+            return (await inbox.admit(connection, "c", ids, [])).fresh
+    finally:
+        await lane.close()
 
 
 async def until_somebody_waits(kit: Kit) -> None:
@@ -63,20 +67,14 @@ async def test_an_event_is_known_whichever_partition_keeps_it(kit: Kit) -> None:
 
 async def test_who_waited_for_another_member_looks_again_and_finds_the_events_applied(kit: Kit) -> None:
     shared, own = id_at(NOW, "shared"), id_at(NOW, "own")
-    ours, theirs = Lane(kit.engine), Lane(kit.engine)
-
-    async def admit_ours() -> frozenset[str]:
-        async with ours.begin() as connection:
-            return (await inbox.admit(connection, "c", [shared, own], [])).fresh
-
+    theirs = Lane(kit.engine)
     async with theirs.begin() as connection:
         await inbox.admit(connection, "c", [shared], [])
-        waiting = asyncio.create_task(admit_ours())
+        waiting = asyncio.create_task(admit(kit, shared, own))
         await until_somebody_waits(kit)
     with pytest.raises(Transient):
         await waiting
-    assert await admit_ours() == {own}
-    await ours.close()
+    assert await admit(kit, shared, own) == {own}
     await theirs.close()
 
 

@@ -13,7 +13,6 @@ from datetime import UTC, date, datetime, time, timedelta
 import structlog
 from asyncpg import IntegrityConstraintViolationError, UniqueViolationError
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oms_events.runtime.retry import Transient
@@ -71,7 +70,7 @@ class Admission:
 async def admit(
     connection: AsyncConnection, consumer: str, event_ids: Collection[str], keys: Collection[str]
 ) -> Admission:
-    """Mark events as applied by this transaction and answer which were new.
+    """Mark events as applied by this transaction and answer which were new. By a lane.
 
     Ids are inserted in sorted order: two members with overlapping batches then wait for, not deadlock on, each other.
     Raises `Transient` in the one that waited: it did not see what the other has now applied, and will when it looks
@@ -79,7 +78,7 @@ async def admit(
     """
     try:
         found = await connection.execute(_ADMIT, {"consumer": consumer, "event_ids": sorted(event_ids)})
-    except (UniqueViolationError, IntegrityError) as error:
+    except UniqueViolationError as error:
         raise Transient("another member applied some of these events meanwhile") from error
     row = found.one()
     blocked: frozenset[str] = frozenset()
