@@ -36,10 +36,12 @@ async def applied(system: System) -> dict[str, float]:
 async def until_all_applied(system: System) -> dict[str, float]:
     """Wait for those no order waits for: settlement and analytics may still be trying a batch again. Answers what each
     has applied by then, or by the time that waiting longer is of no use."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not all((shares := await applied(system)).values()) and time.monotonic() < deadline:
+    give_up_at = time.monotonic() + PATIENCE_S
+    while True:
+        shares = await applied(system)
+        if all(shares.values()) or time.monotonic() > give_up_at:
+            return shares
         await asyncio.sleep(0.5)
-    return shares
 
 
 async def kill_one(system: System) -> None:
