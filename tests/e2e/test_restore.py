@@ -97,8 +97,8 @@ that it hears, and the event's id derives from that one; stock is told by a job,
 hear them know the order, and take the newest number."""
 
 TELL_STOCK_AFRESH = """
-    update node_stock set change_no = change_no + 1000000000, available = '{}';
-    update channel_stock set change_no = change_no + 1000000000, sellable = -1;
+    update node_stock set available = '{}';
+    update channel_stock set sellable = -1;
     update pools set dirty = true;
 """
 UNTOLD = "select sku from pools where dirty"

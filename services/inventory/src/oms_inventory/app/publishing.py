@@ -7,7 +7,7 @@ from oms_events.runtime.work import Work
 from oms_inventory.adapters import publishing, shelf
 from oms_inventory.adapters.publishing import Listing, Nodes, ToldShop
 from oms_inventory.domain.channel import Shop
-from oms_inventory.domain.publishing import worth_telling
+from oms_inventory.domain.publishing import next_change_no, worth_telling
 from oms_inventory.domain.stock import Pool
 
 _PAGE = 500
@@ -58,7 +58,7 @@ async def _tell_shops(work: Work, pools: dict[str, Pool]) -> None:
     for told in listed:
         now = shares.sellable(told.shop, told.sku, pools[told.sku])
         if worth_telling(told.sellable, now):
-            news.append(ToldShop(told.sku, told.shop, now, told.change_no + 1))
+            news.append(ToldShop(told.sku, told.shop, now, next_change_no(told.change_no, work.now)))
     await publishing.tell_shops(work.connection, news)
     for sku, (channel, shop), sellable, change_no in news:
         assert sellable is not None
@@ -77,7 +77,7 @@ async def _tell_nodes(work: Work, pools: dict[str, Pool]) -> None:
     for sku, available in (await publishing.nodes(work.connection, pools)).items():
         told = known.get(sku, Nodes({}, 0))
         if any(worth_telling(told.available.get(node), now) for node, now in available.items()):
-            news[sku] = Nodes(available, told.change_no + 1)
+            news[sku] = Nodes(available, next_change_no(told.change_no, work.now))
     await publishing.tell_nodes(work.connection, news)
     for sku, (available, change_no) in news.items():
         nodes = tuple(NodeAvailability(node=node, available=now) for node, now in available.items())
