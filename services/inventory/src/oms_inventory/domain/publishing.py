@@ -13,7 +13,7 @@ def worth_telling(told: int | None, now: int) -> bool:
 
 
 def next_change_no(last: int, now: datetime) -> int:
-    """The number of a change that is told: the time in Unix milliseconds, or one more than the `last`, whichever is more.
+    """The number of a change that is told: the time in Unix milliseconds, or one more than the `last` if that is more.
 
     Counted from the last alone, a database restored from a backup would number on from where the backup stood, and SKUs
     that it had not told of from one: others know greater numbers, and would take what they are told for stale.
