@@ -31,7 +31,7 @@ SALES = 40
 NOTE = "Ring Ottoline Quark on 07700 900123, 9 Okapi Lane"
 CITY = "Quaggaville"
 TOKEN = "tok-zanzibar-"
-TELLING = (NOTE, "Ottoline", "900123", "Okapi", CITY, TOKEN)
+TELLING = (NOTE, "Ottoline", "07700 900123", "Okapi", CITY, TOKEN)  # six digits alone are found in any clock
 CRASHING = "orders"
 
 
