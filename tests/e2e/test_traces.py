@@ -4,6 +4,7 @@ On the way one service is killed between its commit and the broker, and one even
 """
 
 import asyncio
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,8 @@ SALES = 40
 NOTE = "Ring Ottoline Quark on 07700 900123, 9 Okapi Lane"
 CITY = "Quaggaville"
 TOKEN = "tok-zanzibar-"
-TELLING = (NOTE, "Ottoline", "07700 900123", "Okapi", CITY, TOKEN)  # six digits alone are found in any clock
+TELLING = (re.escape(NOTE), "Ottoline", r"(?<![\w.])900123(?!\w)", "Okapi", CITY, TOKEN)
+"""Patterns of what tells of a buyer. The six digits may well be part of an id, of a longer number or of a second."""
 CRASHING = "orders"
 
 
@@ -147,4 +149,4 @@ async def test_orders_are_told_as_whole_traces_and_nobody_is_named(
     assert "became a dead letter" in logs
     for place, said in {"logs": logs, "metrics": metrics, "spans": collector.raw().decode(errors="replace")}.items():
         assert said
-        assert [word for word in TELLING if word in said] == [], place
+        assert [pattern for pattern in TELLING if re.search(pattern, said)] == [], place
