@@ -89,7 +89,7 @@ class StockReleased(Event):
 
 @event(CHANNEL_STOCK)
 class ChannelStockChanged(Event):
-    """What a shop may sell of a SKU now. `change_no` counts up per shop and SKU; an older one is stale."""
+    """What a shop may sell of a SKU now. `change_no` grows per shop and SKU; an older one is stale."""
 
     channel_stock_key: str
     channel: Code

@@ -30,7 +30,7 @@ WORDS: Mapping[str, str] = {
     "carrier": "Code of the carrier",
     "carrier_code": "The carrier's own code for the scan",
     "category": "Category of the product",
-    "change_no": "Counts up with every change of the key; a smaller number is stale",
+    "change_no": "Grows with every change of the key, by any step; a smaller number is stale",
     "channel": "Code of the sales channel",
     "channel_order_no": "The order's number at its channel",
     "channel_stock_key": "`channel/shop/sku`",
