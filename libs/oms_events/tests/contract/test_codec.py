@@ -12,10 +12,11 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from oms_events import registry
-from oms_events.codec import Record, RecordTooLarge, Undecodable, decode, encode, schema_uri, type_of
-from oms_events.contracts.orders import HoldOpened, OrderCancelled
+from oms_events.codec import Record, RecordTooLarge, Undecodable, check, decode, encode, schema_uri, type_of
+from oms_events.contracts.orders import HoldOpened, OrderCancelled, OrderPaid
 from oms_events.envelope import EventMeta
 from oms_events.registry import MAX_RECORD_BYTES, Event, Topic, event, events, upcast
+from oms_events.runtime.trusted import trust
 
 ORDER = UUID("8f3c1f0a-5d0e-5c3b-9a53-0d6f2a6e7b11")
 META = EventMeta(
@@ -97,6 +98,12 @@ def test_every_example_comes_back_as_it_went(example: Any) -> None:
     assert received.event == model
     assert type(received.event) is type(model)
     assert received.meta == meta_of(model)
+
+
+def test_what_we_wrote_is_read_as_anybodys(example: Any) -> None:
+    model = events()[registry.current_type(example.type)].model_validate(example.data)
+    record = encode(model, meta_of(model))
+    assert decode(record, read_ours=trust) == decode(record)
 
 
 def test_the_official_sdk_reads_what_we_write(example: Any) -> None:
@@ -224,8 +231,25 @@ def test_an_attribute_that_is_null_is_an_attribute_left_out() -> None:
     ],
 )
 def test_what_is_no_event_of_ours_is_refused_with_a_reason(record: Record, why: str) -> None:
-    with pytest.raises(Undecodable, match=why):
-        decode(record)
+    for read_ours in (check, trust):
+        with pytest.raises(Undecodable, match=why):
+            decode(record, read_ours=read_ours)
+
+
+def test_rules_are_held_against_others_events_and_the_shape_against_ours() -> None:
+    paid = OrderPaid(order_id=ORDER, currency="EUR", paid_minor=1, paid_at=META.time)
+    record = encode(paid, meta_of(paid))
+    assert record.value is not None
+    unheard_of = record._replace(value=record.value.replace(b"EUR", b"XXE"))
+    event = decode(unheard_of, read_ours=trust).event
+    assert isinstance(event, OrderPaid)
+    assert (event.currency, event.paid_at) == ("XXE", paid.paid_at)
+    for others in (with_headers(unheard_of, source=b"/elsewhere"), with_headers(unheard_of, source=b"oms/orders")):
+        with pytest.raises(Undecodable, match="currency: value_error"):
+            decode(others, read_ours=trust)
+    shapeless = record._replace(value=record.value.replace(b'"paid_minor":1', b'"paid_minor":"much"'))
+    with pytest.raises(Undecodable, match="paid_minor: int_parsing"):
+        decode(shapeless, read_ours=trust)
 
 
 def test_a_refusal_never_shows_the_data() -> None:

@@ -92,6 +92,10 @@ def test_a_released_event_needs_an_example(folder: Path) -> None:
         ("[]", "is no JSON object"),
         ("{}", "order_id, the key of oms.orders.order.v1, is missing"),
         ('{"order_id": "x"}', "breaks its contract: order_id: uuid_parsing"),
+        (
+            '{"order_id": "8f3c1f0a-5d0e-5c3b-9a53-0d6f2a6e7b11", "currency": "XXE", "paid_minor": 1, "paid_at": 0}',
+            "breaks its contract: currency: value_error",
+        ),
     ],
 )
 def test_an_example_that_nobody_can_read_is_refused(folder: Path, content: str, problem: str) -> None:

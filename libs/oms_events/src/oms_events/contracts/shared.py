@@ -1,5 +1,6 @@
 """Pieces that several contracts share."""
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, Field
@@ -23,7 +24,8 @@ LongText = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x08\x0B\x0C\
 """Words of a person, perhaps none: line breaks and tabs only. No database stores a zero byte."""
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Currency = Annotated[str, Field(min_length=3, max_length=3), AfterValidator(_currency)]
-Instant = Annotated[AwareDatetime, AfterValidator(utc)]
+# A rule of pydantic's on the plain class, which others that read our types understand too.
+Instant = Annotated[datetime, AwareDatetime, AfterValidator(utc)]
 """A time with an offset, kept as UTC."""
 MOST_MINOR = 10**14
 Minor = Annotated[int, Field(ge=-MOST_MINOR, le=MOST_MINOR)]

@@ -34,6 +34,7 @@ from oms_events.runtime.telemetry import BATCH_SIZE, EVENT_AGE, HANDLE_SECONDS, 
 from oms_events.runtime.tracing import OFF, Tracing
 from oms_events.runtime.trail import Trail, trail_of
 from oms_events.runtime.transaction import transaction
+from oms_events.runtime.trusted import trust
 from oms_events.runtime.work import Work
 
 log = structlog.get_logger()
@@ -205,7 +206,7 @@ class Runner:
             return None
         key = dead_letters.key_of(record)
         try:
-            received = decode(record)
+            received = decode(record, read_ours=trust)
         except UnknownType as error:
             return self._unreadable(record, key, error) if self._wants(error.type) else None
         except Undecodable as error:
