@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import TypeAdapter
+from msgspec.json import Decoder
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oms_events.runtime.documents import to_document
 from oms_events.runtime.together import Writing
 from oms_fulfilment.domain.demand import (
     Demand,
@@ -19,11 +20,11 @@ from oms_fulfilment.domain.demand import (
     Untold,
 )
 
-_ship_to = TypeAdapter(ShipToPlace)
-_demand_lines = TypeAdapter(tuple[DemandLine, ...])
-_excluded = TypeAdapter(tuple[Exclusion, ...])
-_shipment_lines = TypeAdapter(tuple[ShipmentLine, ...])
-_untold = TypeAdapter(tuple[Untold, ...])
+_ship_to = Decoder(ShipToPlace)
+_demand_lines = Decoder(tuple[DemandLine, ...])
+_excluded = Decoder(tuple[Exclusion, ...])
+_shipment_lines = Decoder(tuple[ShipmentLine, ...])
+_untold = Decoder(tuple[Untold, ...])
 
 _KNOWN = text("select order_id from demands where order_id = any(cast(:order_ids as uuid[]))")
 _LOCK = text(
@@ -142,7 +143,7 @@ async def insert(writing: Writing, demands: Sequence[Demand], *, now: datetime) 
     parameters = _changing(demands) | {
         "channels": [demand.channel for demand in demands],
         "shops": [demand.shop for demand in demands],
-        "ship_tos": [_ship_to.dump_json(demand.ship_to).decode() for demand in demands],
+        "ship_tos": [to_document(demand.ship_to) for demand in demands],
         "tiers": [demand.tier for demand in demands],
         "ship_bys": [demand.ship_by for demand in demands],
         "now": now,
@@ -199,14 +200,14 @@ def _own_columns(demand: Demand) -> tuple[object, ...]:
 def _changing(demands: Sequence[Demand]) -> dict[str, object]:
     return {
         "order_ids": [demand.order_id for demand in demands],
-        "lines": [_demand_lines.dump_json(demand.lines).decode() for demand in demands],
+        "lines": [to_document(demand.lines) for demand in demands],
         "states": [demand.state for demand in demands],
         "attempts": [demand.attempt for demand in demands],
         "failures": [demand.failures for demand in demands],
         "failure": [demand.failure for demand in demands],
         "tolds": [demand.told for demand in demands],
         "lackings": [_text_array(demand.lacking) for demand in demands],
-        "excludeds": [_excluded.dump_json(demand.excluded).decode() for demand in demands],
+        "excludeds": [to_document(demand.excluded) for demand in demands],
     }
 
 
@@ -220,7 +221,7 @@ async def _insert_shipments(writing: Writing, shipments: Sequence[Shipment], *, 
         "nodes": [shipment.node for shipment in shipments],
         "countries": [shipment.origin_country for shipment in shipments],
         "days": [shipment.planned_on for shipment in shipments],
-        "lines": [_shipment_lines.dump_json(shipment.lines).decode() for shipment in shipments],
+        "lines": [to_document(shipment.lines) for shipment in shipments],
         "weights": [shipment.weight_g for shipment in shipments],
         "now": now,
     }
@@ -234,16 +235,13 @@ async def _update_shipments(writing: Writing, changed: Sequence[tuple[Shipment, 
     parameters = {
         "shipment_ids": [shipment.shipment_id for shipment in shipments],
         "states": [shipment.state for shipment in shipments],
-        "lines": [
-            None if shipment.lines is old.lines else _shipment_lines.dump_json(shipment.lines).decode()
-            for old, shipment in changed
-        ],
+        "lines": [None if shipment.lines is old.lines else to_document(shipment.lines) for old, shipment in changed],
         "weights": [shipment.weight_g for shipment in shipments],
         "carriers": [shipment.carrier for shipment in shipments],
         "services": [shipment.service for shipment in shipments],
         "waybills": [shipment.waybill_no for shipment in shipments],
         "notes": [shipment.note for shipment in shipments],
-        "untolds": [_untold.dump_json(shipment.untold).decode() for shipment in shipments],
+        "untolds": [to_document(shipment.untold) for shipment in shipments],
         "versions": [shipment.version for shipment in shipments],
         "now": now,
     }
@@ -261,17 +259,17 @@ def _demand(row: Row[tuple[object, ...]], shipments: dict[UUID, Shipment]) -> De
         row.order_id,
         row.channel,
         row.shop,
-        _ship_to.validate_json(row.ship_to),
+        _ship_to.decode(row.ship_to),
         row.tier,
         row.ship_by,
-        _demand_lines.validate_json(row.lines),
+        _demand_lines.decode(row.lines),
         shipments,
         row.attempt,
         row.failures,
         row.failure,
         row.told,
         tuple(row.lacking),
-        _excluded.validate_json(row.excluded) if row.excluded != "[]" else (),
+        _excluded.decode(row.excluded) if row.excluded != "[]" else (),
     )
 
 
@@ -283,13 +281,13 @@ def _shipment(row: Row[tuple[object, ...]]) -> Shipment:
         row.node,
         row.origin_country,
         row.planned_on,
-        _shipment_lines.validate_json(row.lines),
+        _shipment_lines.decode(row.lines),
         row.weight_g,
         row.state,
         row.carrier,
         row.service,
         row.waybill_no,
         row.note,
-        _untold.validate_json(row.untold) if row.untold != "[]" else (),
+        _untold.decode(row.untold) if row.untold != "[]" else (),
         row.version,
     )

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from uuid import UUID
 
+from msgspec.json import Decoder
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 from sqlalchemy import text
@@ -21,7 +22,7 @@ DEFAULT_WEIGHT_G = 500
 
 _nodes = TypeAdapter(tuple[Node, ...])
 _rules = TypeAdapter(Rules)
-_case = TypeAdapter(Case)
+_case = Decoder(Case)
 
 _CURRENT = text(
     """
@@ -157,14 +158,9 @@ def rules_from(name: str, version: int, document: str) -> Rules:
     return _rules.validate_python({**from_json(document), "name": name, "version": version})
 
 
-def case_to_json(case: Case) -> str:
-    """The inputs of a decision, as stored with it."""
-    return _case.dump_json(case).decode()
-
-
 def case_from_json(inputs: str) -> Case:
     """The case that a decision was made of."""
-    return _case.validate_json(inputs)
+    return _case.decode(inputs)
 
 
 async def current(connection: AsyncConnection, *, rule_set: str) -> tuple[Network, Rules]:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oms_events.contracts.fulfilment import OrderRouted, PlannedShipment, PlanScore, RoutingFailed
 from oms_events.envelope import EventMeta
+from oms_events.runtime.documents import to_document
 from oms_events.runtime.together import Writing
 from oms_events.runtime.work import Work
 from oms_events.values import derived_id
@@ -28,7 +29,6 @@ REROUTE = "reroute"
 """Kind of the deadline at which a waiting order is tried again."""
 
 _alternatives = TypeAdapter(tuple[PlanScore, ...])
-_parcels = TypeAdapter(tuple[Parcel, ...])
 _NO_COST = Score(0, 0, 0, 0)
 
 
@@ -261,9 +261,9 @@ class Sourcing:
                 demand.order_id,
                 attempt,
                 decision.reason,
-                inputs=store.case_to_json(case),
-                alternatives=_alternatives.dump_json(alternatives).decode(),
-                chosen=_parcels.dump_json(decision.parcels).decode(),
+                inputs=to_document(case),
+                alternatives=to_document(alternatives),
+                chosen=to_document(decision.parcels),
             )
         )
         return alternatives

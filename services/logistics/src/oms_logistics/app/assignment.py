@@ -11,12 +11,13 @@ from oms_events.contracts.fulfilment import ShipmentRequested
 from oms_events.contracts.logistics import CarrierOption, WaybillAssigned, WaybillRefused
 from oms_events.envelope import Batch, EventMeta
 from oms_events.runtime.deadlines import Deadline
+from oms_events.runtime.documents import to_document
 from oms_events.runtime.work import Work
 from oms_logistics.adapters import parcels, rates
 from oms_logistics.adapters.book import RateBook, rate_book
 from oms_logistics.adapters.parcels import Booking, Request
 from oms_logistics.app import news, tracking
-from oms_logistics.app.options import shown, to_json
+from oms_logistics.app.options import shown
 from oms_logistics.domain.choice import Bid, Choice, Consignment, Option, choose, on_offer
 from oms_logistics.domain.progress import Progress
 from oms_logistics.domain.tariff import Lane
@@ -105,7 +106,7 @@ def _weigh_all(cases: Sequence[Case], book: RateBook, now: datetime) -> list[Wei
 
 def _weighed(choice: Choice) -> Weighed:
     options = shown(choice)
-    return Weighed(choice, options, to_json(options))
+    return Weighed(choice, options, to_document(options))
 
 
 def _consignment(request: Request, book: RateBook) -> Consignment:
@@ -161,7 +162,7 @@ def _request(event: ShipmentRequested) -> Request:
         event.origin_country,
         event.ship_to.country,
         event.ship_to.postcode,
-        event.ship_to.model_dump_json(),
+        to_document(event.ship_to),
         event.delivery_tier,
         event.weight_g,
     )

@@ -23,11 +23,6 @@ def shown(choice: Choice) -> tuple[CarrierOption, ...]:
     return _options.validate_python(views)
 
 
-def to_json(options: tuple[CarrierOption, ...]) -> str:
-    """Options as they are kept with the parcel."""
-    return _options.dump_json(options).decode()
-
-
 def _view(option: Option, choice: Choice) -> dict[str, Any]:
     # As plain members: all options are validated at once, at a fraction of what one by one costs.
     bid = option.bid

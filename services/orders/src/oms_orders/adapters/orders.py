@@ -1,15 +1,15 @@
 """Orders in the database: loaded as cases under lock, saved with one statement per table that changed."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic_core import from_json, to_json
+from msgspec.json import Decoder
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oms_events.runtime.documents import to_document
 from oms_events.runtime.together import Writing
 from oms_orders.domain.order import (
     Cancellation,
@@ -22,6 +22,8 @@ from oms_orders.domain.order import (
     Shipment,
 )
 from oms_orders.domain.states import axes_of
+
+_ship_to = Decoder(Destination)
 
 _LOAD = text(
     """
@@ -213,7 +215,7 @@ async def load(
     held: list[UUID] = []
     cancelling: set[UUID] = set(cancellations)
     for *columns, open_holds, open_cancellations in await connection.execute(_LOAD, {"ids": list(order_ids)}):
-        columns[_SHIP_TO] = Destination(**from_json(columns[_SHIP_TO]))
+        columns[_SHIP_TO] = _ship_to.decode(columns[_SHIP_TO])
         order = Order(*columns)
         found[order.order_id] = order
         if open_holds:
@@ -384,7 +386,7 @@ def _content(order: Order) -> tuple[Any, ...]:
         order.currency,
         order.shipping_minor,
         order.total_minor,
-        to_json(order.ship_to).decode(),
+        to_document(order.ship_to),
         order.delivery_tier,
         order.channel_version,
         order.ship_by,
@@ -468,7 +470,7 @@ async def _save_parts(writing: Writing, orders: Collection[Order]) -> None:
             one.source,
             one.reason,
             one.requested_at,
-            to_json([asdict(line) for line in one.lines]).decode(),
+            to_document(one.lines),
             one.state,
             one.closed_at,
         )
@@ -481,7 +483,7 @@ async def _save_parts(writing: Writing, orders: Collection[Order]) -> None:
         (
             order.order_id,
             one.shipment_id,
-            None if one.lines is None else to_json(one.lines).decode(),
+            None if one.lines is None else to_document(one.lines),
             one.dispatched_at,
             one.delivered_at,
         )

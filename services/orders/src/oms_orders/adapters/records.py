@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from pydantic_core import to_json
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oms_events.envelope import EventMeta, Received
 from oms_events.registry import Event, model_of
+from oms_events.runtime.documents import to_document
 from oms_events.runtime.together import Writing
 
 _KEEP_TELLINGS = text(
@@ -130,7 +130,7 @@ async def append(writing: Writing, entries: Sequence[Entry]) -> None:
                 "ats": [entry.at for entry in entries],
                 "kinds": [entry.kind for entry in entries],
                 "event_ids": [entry.event_id for entry in entries],
-                "details": [to_json(entry.detail).decode() for entry in entries],
+                "details": [to_document(entry.detail) for entry in entries],
                 "led_to": [",".join(entry.led_to) for entry in entries],
             },
         )
