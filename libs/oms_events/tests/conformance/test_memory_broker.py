@@ -199,6 +199,26 @@ async def _wait(done: asyncio.Event) -> None:
     await done.wait()
 
 
+@pytest.mark.parametrize("static", [False, True])
+async def test_a_member_that_dies_while_it_joins_takes_nothing_along(static: bool) -> None:
+    broker = MemoryBroker([TOPIC], manners=CALM)
+    await fill(broker)
+
+    async def give_up() -> None:
+        """Just as everything is taken from this member, the one for whom it is done dies."""
+        if not joining.cancelling():
+            asyncio.get_running_loop().call_soon(joining.cancel)
+
+    staying, dying = broker.source("g", [TOPIC], "a"), broker.source("g", [TOPIC], "b", static=static)
+    await staying.start(give_up)
+    joining = asyncio.create_task(dying.start(nothing))
+    with pytest.raises(asyncio.CancelledError):
+        await joining
+    if static:  # the group waits for it to come back
+        await broker.expire("g", "b")
+    assert len(await drain(broker, staying)) == 7 * 12
+
+
 async def test_a_failed_send_takes_along_what_was_queued_behind_it() -> None:
     broker = MemoryBroker([TOPIC], manners=CALM)
     sink = broker.sink()

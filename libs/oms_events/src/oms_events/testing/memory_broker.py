@@ -349,7 +349,18 @@ class MemorySource:
             raise KafkaConnectionError("joining failed on demand")
         self._broker.partitions_of(self.topics)
         self._on_revoked = on_revoked
-        await self._group.join(self)
+        await self._join()
+
+    async def _join(self) -> None:
+        """A member that dies meanwhile is in the group all the same, until the group notices: the others have given up
+        their partitions for it, and must get them back."""
+        joining = asyncio.create_task(self._group.join(self))
+        try:
+            await asyncio.shield(joining)
+        except asyncio.CancelledError:
+            await joining
+            await self._group.leave(self)
+            raise
 
     async def fetch(self, *, max_records: int, timeout_ms: int) -> Sequence[Record]:
         broker = self._broker
@@ -402,7 +413,7 @@ class MemorySource:
             return stale
         self._evicted = False
         await self.revoke()
-        await self._group.join(self)
+        await self._join()
         return ()
 
     async def revoke(self) -> None:
