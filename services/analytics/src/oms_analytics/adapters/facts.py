@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oms_analytics.domain.order import Document, Fact
+from oms_events.runtime.documents import to_document
 from oms_events.runtime.together import together
 
 _SLICE = 500
@@ -122,7 +123,7 @@ async def keep(connection: AsyncConnection, rows: Sequence[Row], holds: Sequence
             "event_ids": [row.event_id for row in rows],
             "kinds": [row.kind for row in rows],
             "times": [row.occurred_at for row in rows],
-            "documents": [to_json(row.document).decode() for row in rows],
+            "documents": [to_document(row.document) for row in rows],
         }
         await writing.execute(_KEEP, facts)
         await writing.execute(_ENQUEUE, {"slices": _slices({row.order_id for row in rows})})

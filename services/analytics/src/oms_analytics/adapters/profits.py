@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pydantic_core import to_json
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +18,7 @@ from oms_analytics.domain.shares import (
     ShopHour,
     SkuDay,
 )
+from oms_events.runtime import documents
 from oms_events.runtime.together import Writing, together
 
 _TYPES = {"day": "date", "hour": "timestamptz"}
@@ -113,7 +113,7 @@ def _columns(orders: Mapping[str, OrderProfit]) -> dict[str, list[Any]]:
         "currencies": [order.currency for order in worked_out],
         "placed": [order.placed_at for order in worked_out],
         # An array of arrays would have to be rectangular.
-        "skus": [to_json(order.skus).decode() for order in worked_out],
+        "skus": [documents.to_document(order.skus) for order in worked_out],
         "estimated": [order.profits["estimated"] for order in worked_out],
         "accrued": [order.profits["accrued"] for order in worked_out],
         "settled": [order.profits["settled"] for order in worked_out],

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from oms_analytics.domain.shares import Shares, ShopDay, ShopHour, SkuDay
+from oms_events.runtime import documents
 
 
 def to_document(shares: Shares) -> str:
@@ -17,7 +18,7 @@ def to_document(shares: Shares) -> str:
     for shop_key, numbers in sorted(shares.shop_days.items()):
         shops.setdefault(shop_key.version, {})[shop_key.currency] = numbers
     hours = {hour_key.currency: numbers for hour_key, numbers in sorted(shares.shop_hours.items())}
-    return to_json({"skus": skus, "shops": shops, "hours": hours}).decode()
+    return documents.to_document({"skus": skus, "shops": shops, "hours": hours})
 
 
 def from_document(document: str, channel: str, shop: str, placed_at: datetime) -> Shares:

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oms_events.runtime.documents import to_document
 from oms_inventory.adapters.shelf import MAIN_POOL
 from oms_inventory.domain.channel import Shop
 from oms_inventory.domain.stock import Pool
@@ -192,7 +193,7 @@ async def tell_nodes(connection: AsyncConnection, told: dict[str, Nodes]) -> Non
             _TELL_NODES,
             {
                 "skus": list(told),
-                "available": [to_json(item.available).decode() for item in told.values()],
+                "available": [to_document(item.available) for item in told.values()],
                 "change_nos": [item.change_no for item in told.values()],
             },
         )

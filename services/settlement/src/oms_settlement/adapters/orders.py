@@ -7,10 +7,11 @@ from operator import add, sub
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from oms_events.runtime.documents import to_document
 from oms_events.runtime.retry import Transient
 from oms_events.runtime.together import Writing
 from oms_settlement.domain.position import Dated, Facts, Line
@@ -203,7 +204,7 @@ def _order(row: Row[Any]) -> Order:
 
 
 def _components_document(components: Mapping[str, Standing]) -> str:
-    return to_json(components).decode()
+    return to_document(components)
 
 
 def _facts_document(facts: Facts) -> str:
@@ -222,7 +223,7 @@ def _facts_document(facts: Facts) -> str:
         document["gone"] = facts.gone_at
     if facts.dispatched:
         document["dispatched"] = {id_: (one.at, one.lines) for id_, one in facts.dispatched.items()}
-    return to_json(document).decode()
+    return to_document(document)
 
 
 def _facts(document: Mapping[str, Any]) -> Facts:

@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from oms_events.contracts.intake import StatementFile
 from oms_events.envelope import EventMeta
+from oms_events.runtime.documents import to_document
 
 LONG_S = 600.0
 """How long a statement over a whole file may take."""
@@ -262,7 +263,7 @@ async def register(connection: AsyncConnection, received: Sequence[tuple[str, St
             "file_name": [file.file_name for file in files],
             "uploaded_at": [file.uploaded_at for file in files],
             "uploaded_by": [file.uploaded_by for file in files],
-            "cause": [to_json(meta._asdict()).decode() for _, _, meta in received],
+            "cause": [to_document(meta._asdict()) for _, _, meta in received],
         },
     )
 
