@@ -61,6 +61,8 @@ clean: ## stop the system and remove all that it made
 	@rm -rf $(VENV) .cache .run .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -o -name '*.egg-info' | xargs rm -rf
 
+# Four at a time, however many processors there are: each waits for broker and database half of its time.
+INTEGRATION := $(BIN)/python -m pytest -n 4 --dist loadfile -m "integration and not e2e"
 # Two whole systems at a time, however many processors there are: each waits much, and wants 2 GB.
 E2E := $(BIN)/python -m pytest -n 2 --dist loadfile -m e2e
 
@@ -70,7 +72,7 @@ test-fast: install ## the levels that start no processes of the system
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not e2e and not integration"
 
 test-servers: install ## the levels that need a broker and a database
-	@$(BY) $(BIN)/python -m pytest -n auto --dist loadfile -m "integration and not e2e"
+	@$(BY) $(INTEGRATION)
 	@$(BY) $(E2E)
 
 check: lint types arch contracts test ## all that must be green

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from oms_events.codec import Record
 from oms_events.registry import Event, Topic
-from oms_events.runtime import kafka
+from oms_events.runtime import kafka, runner
 from oms_events.runtime.broker import Broker
 from oms_events.runtime.courtesy import Courtesy
 from oms_events.runtime.kafka import KafkaSink, TopicsMissing, partition_of
@@ -108,6 +108,16 @@ async def test_stopping_finishes_the_batch_in_hand_and_says_how_far_it_came(kit:
     # Nothing that was applied is read again. By offset: a sender in doubt may have stored a step once more, further on.
     applied = min(record.offset for record in await kit.log(count=6) if _seq(record) == done - 1)
     assert all(record.offset > applied for record in fetched)
+
+
+async def test_who_waits_for_work_stops_at_once(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_IDLE_FETCH_MS", 60_000)
+    steps = steps_of(counters=3, each=2)
+    stopping = asyncio.timeout(None)
+    async with stopping, kit.runtime(drain_timeout_s=60.0).running():
+        await kit.append(*steps)
+        await kit.until_steps(expected_of(steps))
+        stopping.reschedule(asyncio.get_running_loop().time() + PATIENCE_S)
 
 
 async def _nothing() -> None:

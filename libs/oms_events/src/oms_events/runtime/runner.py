@@ -113,6 +113,8 @@ class Runner:
         self._positions: dict[tuple[str, int], int] = {}
         self._courtesy = Courtesy() if settings.nice else None
         self._stopping = asyncio.Event()
+        self._waiting: asyncio.Timeout | None = None
+        """Around the fetch under way: `stop` ends it."""
         self._replay_wanted = asyncio.Event()
         self._committed_at = 0.0
         self.ticked_at = time.monotonic()
@@ -134,6 +136,8 @@ class Runner:
                 except Exception as error:
                     if not is_transient(error):
                         raise
+                    if self._stopping.is_set():
+                        break
                     log.warning("fetching will be tried again", group=self._group, error=kind_of(error))
                     await asyncio.sleep(next(waits))
                     continue
@@ -172,8 +176,10 @@ class Runner:
                 return
 
     def stop(self) -> None:
-        """Ask the loop to end after the batch in hand."""
+        """Ask the loop to end after the batch in hand, or at once while it waits for one."""
         self._stopping.set()
+        if self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(0)
 
     def replay_soon(self) -> None:
         """Look for dead letters to replay before the next batch."""
@@ -181,8 +187,15 @@ class Runner:
 
     async def _fetch(self) -> tuple[int, Sequence[Record]]:
         """Records and the generation they belong to: that at which they came, not at which they were asked for. Those
-        of an earlier one are read again by whoever owns them now; those of a new one would never come again."""
-        records = await self._source.fetch(max_records=self._settings.batch_max_records, timeout_ms=_IDLE_FETCH_MS)
+        of an earlier one are read again by whoever owns them now; those of a new one would never come again.
+        Raises TimeoutError when told to stop meanwhile."""
+        try:
+            async with asyncio.timeout(None) as self._waiting:
+                records = await self._source.fetch(
+                    max_records=self._settings.batch_max_records, timeout_ms=_IDLE_FETCH_MS
+                )
+        finally:
+            self._waiting = None
         return self._source.generation, records
 
     async def apply(self, records: Sequence[Record]) -> None:
