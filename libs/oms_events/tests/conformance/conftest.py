@@ -14,7 +14,12 @@ from oms_events import registry
 from oms_events.registry import Topic
 from oms_events.runtime.broker import Broker
 from oms_events.runtime.kafka import ensure_topics
-from oms_events.runtime.tables import create_messaging_v1, upgrade_messaging_v2, upgrade_messaging_v3
+from oms_events.runtime.tables import (
+    create_messaging_v1,
+    upgrade_messaging_v2,
+    upgrade_messaging_v3,
+    upgrade_messaging_v4,
+)
 from oms_events.testing.fixtures import MakeDatabase
 
 from .kit import DECLARED, PARTITIONS, TABLES, UPCAST, Kit, Noted, Stepped
@@ -25,6 +30,7 @@ def _create_messaging(connection: Connection) -> None:
     create_messaging_v1(operations)
     upgrade_messaging_v2(operations)
     upgrade_messaging_v3(operations)
+    upgrade_messaging_v4(operations)
 
 
 @pytest.fixture(scope="session")

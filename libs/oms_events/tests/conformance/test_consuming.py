@@ -5,7 +5,7 @@ import time
 from contextlib import AsyncExitStack
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import UnknownTopicOrPartitionError
 from prometheus_client import REGISTRY
@@ -59,6 +59,19 @@ async def test_what_waits_is_taken_in_batches(kit: Kit) -> None:
         await kit.append(*(Stepped(counter="more", seq=seq) for seq in range(9)))
         await kit.until_steps(expected_of(steps) | {"more": list(range(9))})
     assert max(kit.counting.batches) <= 3
+
+
+@ONLY_KAFKA
+@pytest.mark.parametrize("way", ["gzip", "snappy", "lz4", "zstd"])
+async def test_what_its_sender_compressed_is_read(kit: Kit, way: str) -> None:
+    steps = steps_of(counters=2, each=3)
+    async with (
+        AIOKafkaProducer(bootstrap_servers=kit.settings().kafka_bootstrap, compression_type=way) as producer,
+        kit.runtime().running(),
+    ):
+        for record in map(record_of, steps):
+            await producer.send_and_wait(record.topic, record.value, record.key, headers=list(record.headers))
+        await kit.until_steps(expected_of(steps))
 
 
 async def test_errors_that_pass_are_waited_out(kit: Kit) -> None:

@@ -1,6 +1,7 @@
 """What a transaction emits is published, each key's in the order of commit, whatever happens to the sink."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 
@@ -121,6 +122,22 @@ async def test_the_relay_publishes_what_a_dead_process_left(kit: Kit) -> None:
     assert await kit.outbox() == 3
     async with kit.runtime().running():
         assert await kit.notes(3) == {"c": [0, 1, 2]}
+        await until_published(kit)
+
+
+async def test_the_relay_publishes_what_a_version_before_this_one_left(kit: Kit) -> None:
+    left = record_of(Noted(counter="c", seq=0))
+    heads = [(left.topic, [(name, (value or b"").decode()) for name, value in left.headers], len(left.value or b""))]
+    async with kit.engine.begin() as connection:
+        await connection.execute(
+            text("insert into outbox (keys, heads, payload) values (array['c'], :heads, :payload)"),
+            {"heads": json.dumps(heads), "payload": left.value},
+        )
+    dead = kit.runtime()
+    await note(dead, "c", 1)
+    await dead.close()
+    async with kit.runtime().running():
+        assert await kit.notes(2) == {"c": [0, 1]}
         await until_published(kit)
 
 

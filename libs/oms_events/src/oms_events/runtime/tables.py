@@ -43,11 +43,13 @@ outbox = Table(
     # The moment of insertion, not of the transaction's start: the relay takes rows by age, and a key's rows must not
     # look old enough in another order than they were written.
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
-    # One row carries what one transaction published: the keys, topic, headers and size of each record as JSON, and
-    # the final bytes of their values one after the other, never encoded again.
+    # One row carries what one transaction published: the keys, and the records themselves, packed and never encoded
+    # again (see `outbox`). An array of each part would cost more than all other writing of the row.
     Column("keys", ARRAY(Text), nullable=False),
-    Column("heads", Text, nullable=False),
-    Column("payload", LargeBinary, nullable=False),
+    Column("packed", LargeBinary),
+    # What `packed` holds, as it was written before there was one.
+    Column("heads", Text),
+    Column("payload", LargeBinary),
 )
 
 dead_letters = Table(
@@ -157,3 +159,12 @@ def upgrade_messaging_v2(op: Operations) -> None:
 def upgrade_messaging_v3(op: Operations) -> None:
     """Add the traces of orders."""
     metadata.create_all(op.get_bind(), tables=[traces], checkfirst=False)
+
+
+def upgrade_messaging_v4(op: Operations) -> None:
+    """Give outbox rows one compressed run of bytes. What waits in the form before is published as it is."""
+    op.execute("alter table outbox add column packed bytea")
+    op.execute(
+        "alter table outbox alter column packed set storage external,"
+        " alter column heads drop not null, alter column payload drop not null"
+    )
