@@ -125,6 +125,19 @@ async def test_the_relay_publishes_what_a_dead_process_left(kit: Kit) -> None:
         await until_published(kit)
 
 
+async def test_what_waits_takes_a_fraction_of_the_room_of_its_records(kit: Kit) -> None:
+    dead = kit.runtime()
+    notes = [Noted(counter=f"c{number}", seq=0) for number in range(200)]
+    async with dead.transaction() as work:
+        for noted in notes:
+            work.emit(noted, cause=origin("/test", noted.counter, at=NOW))
+    await dead.close()
+    async with kit.engine.connect() as connection:
+        room = (await connection.execute(text("select octet_length(packed) from outbox"))).scalar_one()
+    records = [record_of(noted) for noted in notes]
+    assert room < 0.2 * sum(len(r.value or b"") + sum(len(value or b"") for _, value in r.headers) for r in records)
+
+
 async def test_the_relay_publishes_what_a_version_before_this_one_left(kit: Kit) -> None:
     left = record_of(Noted(counter="c", seq=0))
     heads = [(left.topic, [(name, (value or b"").decode()) for name, value in left.headers], len(left.value or b""))]

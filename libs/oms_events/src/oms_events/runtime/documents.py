@@ -1,4 +1,5 @@
-"""JSON documents in rows. Only the service that wrote them reads them: by their shape alone, with msgspec's decoder."""
+"""JSON documents in rows. Only the service that wrote them reads them: by their shape alone, and with msgspec's decoder
+where they become values of its own."""
 
 import msgspec
 

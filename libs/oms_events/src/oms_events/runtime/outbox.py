@@ -56,6 +56,8 @@ _PENDING = text(
 )
 _TAKEN_ALONG_S = 0.1
 """How long a row that is done with waits for a transaction that deletes it along. Under load one comes sooner."""
+_LEVEL = 1
+"""Of zstd. Its default, 3, takes half as long again and leaves as much."""
 _DELETE = text("delete from outbox where id = any(cast(:ids as bigint[]))")
 _BACKLOG = text(
     "select count(*) as rows, coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0) as age_s from outbox"
@@ -100,16 +102,20 @@ def _columns(records: Sequence[Record], standing: Standing, done: Sequence[int])
 
 
 def _pack(records: Sequence[Record]) -> bytes:
-    """Topic, headers and size of each record as a line of JSON, then their values one after the other, all of it
-    compressed: they repeat themselves so much that a tenth is left, and writing the whole would be a sixth of all that
-    the database does."""
+    """Topic, headers and size of each record as a line of JSON, then their values one after the other.
+
+    Compressed, since they repeat themselves so much that a tenth is left: writing the whole was a sixth of all that the
+    database did.
+    """
     heads = to_json([(r.topic, r.headers, len(r.value or b"")) for r in records])
-    return bytes(cramjam.zstd.compress(b"\n".join([heads, b"".join([r.value or b"" for r in records])]), level=1))
+    values = b"".join([r.value or b"" for r in records])
+    return bytes(cramjam.zstd.compress(heads + b"\n" + values, level=_LEVEL))
 
 
 def _unpack(packed: bytes) -> tuple[bytes, bytes]:
-    heads, payload = bytes(cramjam.zstd.decompress(packed)).split(b"\n", 1)
-    return heads, payload
+    """Heads and values."""
+    heads, values = bytes(cramjam.zstd.decompress(packed)).split(b"\n", 1)
+    return heads, values
 
 
 async def pending(

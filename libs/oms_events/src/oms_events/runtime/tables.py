@@ -47,7 +47,7 @@ outbox = Table(
     # again (see `outbox`). An array of each part would cost more than all other writing of the row.
     Column("keys", ARRAY(Text), nullable=False),
     Column("packed", LargeBinary),
-    # What `packed` holds, as it was written before there was one.
+    # What `packed` holds, as it was written before there was one: to be dropped once no such version can be at work.
     Column("heads", Text),
     Column("payload", LargeBinary),
 )
