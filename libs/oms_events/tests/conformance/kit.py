@@ -464,11 +464,11 @@ class Kit:
         await self.engine.dispose()
 
 
-def record_of(happened: Event) -> Record:
+def record_of(happened: Event, *, source: str = "/oms/test") -> Record:
     """An event as its producer sends it."""
     now = datetime.now(UTC)
     id_ = str(uuid.uuid4())
-    return encode(happened, EventMeta(id_, "/test", happened.type, happened.key(), now, id_))
+    return encode(happened, EventMeta(id_, source, happened.type, happened.key(), now, id_))
 
 
 def structured(record: Record) -> Record:

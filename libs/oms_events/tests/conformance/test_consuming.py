@@ -3,11 +3,12 @@
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError
 from prometheus_client import REGISTRY
 
 from oms_events.codec import Record
@@ -17,8 +18,8 @@ from oms_events.runtime.broker import Broker
 from oms_events.runtime.courtesy import Courtesy
 from oms_events.runtime.kafka import KafkaSink, TopicsMissing, partition_of
 from oms_events.runtime.lifecycle import Runtime
-from oms_events.runtime.ports import Partition
-from oms_events.testing.memory_broker import CALM
+from oms_events.runtime.ports import Partition, Take
+from oms_events.testing.memory_broker import CALM, MemorySource
 
 from .kit import (
     ONLY_KAFKA,
@@ -108,20 +109,20 @@ async def test_stopping_finishes_the_batch_in_hand_and_says_how_far_it_came(kit:
     told = await kit.steps()
     done = len(told.get("c0", []))
     assert done >= 1
-    fetched: list[Record] = []
+    again: list[Record] = []
     source = kit.source("b")
     await source.start(_nothing)
 
     async def something() -> bool:
-        fetched.extend(await source.fetch(max_records=100, timeout_ms=100))
-        return done == 5 or bool(fetched)
+        await source.fetch(again.extend, max_records=100, timeout_ms=100)
+        return done == 5 or bool(again)
 
     await kit.append(Stepped(counter="c0", seq=5))
     await until(something)
     await source.stop()
     # Nothing that was applied is read again. By offset: a sender in doubt may have stored a step once more, further on.
     applied = min(record.offset for record in await kit.log(count=6) if _seq(record) == done - 1)
-    assert all(record.offset > applied for record in fetched)
+    assert all(record.offset > applied for record in again)
 
 
 async def test_who_waits_for_work_stops_at_once(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -480,6 +481,52 @@ async def test_a_broker_that_fails_for_a_moment_is_waited_for(kit: Kit) -> None:
         await kit.append(*steps)
         await kit.until_steps(expected_of(steps))
         await kit.memory.quiet(runtime.publisher.drain)
+
+
+@ONLY_KAFKA
+async def test_an_error_that_comes_after_some_records_loses_none_of_them(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = 0
+    getmany = AIOKafkaConsumer.getmany
+
+    async def failing(consumer: AIOKafkaConsumer, *, timeout_ms: int, max_records: int) -> Any:
+        nonlocal failed
+        if timeout_ms == 0 and failed < 2:
+            failed += 1
+            raise KafkaConnectionError("in the middle of it")
+        return await getmany(consumer, timeout_ms=timeout_ms, max_records=max_records)
+
+    steps = steps_of(counters=3, each=25)
+    await kit.append(*steps)
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", failing)
+    async with kit.runtime().running():
+        await kit.until_steps(expected_of(steps))
+    assert failed == 2
+
+
+@ONLY_MEMORY
+async def test_of_a_group_divided_while_records_are_handed_over_those_of_the_new_division_are_applied(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kit.memory is not None
+    memory, divided = kit.memory, False
+    memory.manners = CALM
+    go_on = MemorySource._go_on
+
+    async def divide(source: MemorySource, take: Take, max_records: int) -> None:
+        nonlocal divided
+        if not divided:
+            divided = True
+            await memory.rebalance(kit.consumer_group)
+        await go_on(source, take, max_records)
+
+    monkeypatch.setattr(MemorySource, "_go_on", divide)
+    steps = steps_of(counters=3, each=5)
+    await kit.append(*steps)
+    async with kit.runtime().running():
+        await kit.until_steps(expected_of(steps))
+    assert divided
 
 
 @ONLY_MEMORY

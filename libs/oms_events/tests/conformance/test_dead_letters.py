@@ -51,6 +51,19 @@ async def test_one_bad_event_stops_its_key_only(kit: Kit) -> None:
         await until_letters(kit, *DEAD, ("c1", "parked"))
 
 
+@pytest.mark.parametrize("source", ["/oms/test", "/shop"])
+async def test_a_letter_holds_the_record_as_it_came(kit: Kit, source: str) -> None:
+    kit.counting.poison = {("c1", 0)}
+    records = [record_of(Stepped(counter="c1", seq=seq), source=source) for seq in range(2)]
+    async with kit.runtime().running():
+        await kit.append_records(*records)
+        await until_letters(kit, ("c1", "dead"), ("c1", "parked"))
+    async with kit.engine.connect() as connection:
+        rows = await connection.execute(text("select headers, payload from dead_letters order by id"))
+        kept = [({name: value.encode() for name, value in row.headers}, row.payload) for row in rows]
+    assert kept == [(dict(record.headers), record.value) for record in records]
+
+
 async def test_who_asks_for_letters_and_who_replays_them_do_not_lock_each_other_out(kit: Kit) -> None:
     await poisoned(kit)
     async with kit.runtime().running():

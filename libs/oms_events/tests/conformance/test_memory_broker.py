@@ -36,12 +36,18 @@ async def fill(broker: MemoryBroker, keys: int = 7, each: int = 12) -> None:
         await (await sink.send([record(f"k{key}", number) for key in range(keys)]))
 
 
+async def fetched(source: MemorySource, *, max_records: int, timeout_ms: int) -> list[Record]:
+    taken: list[Record] = []
+    await source.fetch(taken.extend, max_records=max_records, timeout_ms=timeout_ms)
+    return taken
+
+
 async def drain(broker: MemoryBroker, source: MemorySource) -> list[Record]:
     """Everything there is, committed as it comes."""
     got: list[Record] = []
     async with asyncio.timeout(TIRELESS_S):
         while any(broker.committed("g").get(p, 0) < len(broker.log_of(p)) for p in broker.partitions_of([TOPIC])):
-            taken = await source.fetch(max_records=5, timeout_ms=1)
+            taken = await fetched(source, max_records=5, timeout_ms=1)
             got += taken
             await source.commit({Partition(TOPIC, r.partition): r.offset + 1 for r in taken})
     return got
@@ -88,7 +94,7 @@ async def test_the_same_seed_gives_the_same_decisions_whoever_comes_first(seed: 
             for _ in range(turns.randrange(3)):
                 await asyncio.sleep(0)
             before = dict(source.positions)
-            await source.fetch(max_records=10_000, timeout_ms=0)
+            await fetched(source, max_records=10_000, timeout_ms=0)
             for partition, at in source.positions.items():
                 if before[partition] < len(broker.log_of(partition)):
                     pieces[partition].append(at - before[partition])
@@ -173,12 +179,12 @@ async def test_after_a_rebalance_reading_goes_on_from_the_committed_offset() -> 
     await fill(broker, keys=1)
     source = broker.source("g", [TOPIC])
     await source.start(nothing)
-    await source.fetch(max_records=9, timeout_ms=0)
+    await fetched(source, max_records=9, timeout_ms=0)
     await source.commit({Partition(TOPIC, 0): 4})
     before = source.generation
     await broker.rebalance("g")
     assert source.generation > before
-    assert (await source.fetch(max_records=1, timeout_ms=0))[0].offset == 4
+    assert (await fetched(source, max_records=1, timeout_ms=0))[0].offset == 4
 
 
 async def test_a_member_is_waited_for_before_its_partitions_go() -> None:
@@ -250,12 +256,12 @@ async def test_quiet_waits_for_a_member_at_work_and_for_what_comes_of_it() -> No
 
     async def consume() -> None:
         while len(told) < 5:
-            for taken in await source.fetch(max_records=10, timeout_ms=1000):
+            for taken in await fetched(source, max_records=10, timeout_ms=1000):
                 number = int(taken.value or b"")
                 told.append(number)
                 if number < 4:  # each has a consequence
                     await (await sink.send([record("k", number + 1)]))
-        await source.fetch(max_records=1, timeout_ms=1000)
+        await fetched(source, max_records=1, timeout_ms=1000)
 
     await (await sink.send([record("k", 0)]))
     consuming = asyncio.create_task(consume())

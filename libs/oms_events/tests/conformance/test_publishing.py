@@ -91,6 +91,14 @@ async def test_what_is_emitted_is_published_in_order_and_the_outbox_is_cleared(k
         assert await kit.notes(30) == {f"c{n}": list(range(n, 30, 3)) for n in range(3)}
 
 
+async def test_one_transaction_publishes_much_in_the_order_in_which_it_was_emitted(kit: Kit) -> None:
+    async with kit.runtime().running() as runtime:
+        async with runtime.transaction() as work:
+            for seq in range(230):  # one cause: only their place tells the events apart
+                work.emit(Noted(counter=f"c{seq % 3}", seq=seq), cause=origin("/test", "much", at=NOW))
+        assert await kit.notes(230) == {f"c{n}": list(range(n, 230, 3)) for n in range(3)}
+
+
 async def test_nothing_is_published_of_a_transaction_that_fails(kit: Kit) -> None:
     async with kit.runtime().running() as runtime:
         with pytest.raises(ZeroDivisionError):

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 
 from oms_events.codec import Record
 from oms_events.envelope import origin
+from oms_events.runtime.deliveries import Delivery
 from oms_events.runtime.ports import Partition
 from oms_events.runtime.watch import Watch
 from oms_events.testing.memory_broker import CALM, MemorySource
@@ -111,7 +112,7 @@ async def test_gauges_stay_as_they_were_while_the_broker_is_away_and_ages_follow
     assert kit.memory is not None
     service = kit.counting.service(kit.group)
     source = Away(kit.memory, kit.memory.source(service.group, [])._group, [], "away", static=False)
-    in_hand: list[Record] = []
+    in_hand: list[Delivery] = []
     watch = Watch(service)
     watch.consumer(source, lambda: in_hand)
     await watch.look()
@@ -121,7 +122,8 @@ async def test_gauges_stay_as_they_were_while_the_broker_is_away_and_ages_follow
     await watch.look()
     assert oldest_s(kit) > first, "nobody knows the age of what is not fetched, but it has been seen waiting since then"
 
-    in_hand.append(Record(Stepped.topic.name, b"c", b"{}", [], 0, 0, int((time.time() - 90) * 1000)))
+    record = Record(Stepped.topic.name, b"c", b"{}", [], 0, 0, int((time.time() - 90) * 1000))
+    in_hand.append(Delivery(record, "c", None))
     await watch.look()
     assert lag(kit) == 4
     assert 90 <= oldest_s(kit) < 120

@@ -12,7 +12,18 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from oms_events import registry
-from oms_events.codec import Record, RecordTooLarge, Undecodable, check, decode, encode, schema_uri, type_of
+from oms_events.codec import (
+    Record,
+    RecordTooLarge,
+    Undecodable,
+    check,
+    decode,
+    encode,
+    schema_uri,
+    type_of,
+    with_headers,
+    without_headers,
+)
 from oms_events.contracts.orders import HoldOpened, OrderCancelled, OrderPaid
 from oms_events.envelope import EventMeta
 from oms_events.registry import MAX_RECORD_BYTES, Event, Topic, event, events, upcast
@@ -65,7 +76,7 @@ def official(model: Event, meta: EventMeta) -> CloudEvent:
     return CloudEvent(attributes, json.loads(model.model_dump_json()))
 
 
-def with_headers(record: Record, **changes: bytes | None) -> Record:
+def changed(record: Record, **changes: bytes | None) -> Record:
     """The record with some `ce_` headers replaced, or left out where None."""
     headers = {name: value for name, value in record.headers if name.removeprefix("ce_") not in changes}
     headers |= {f"ce_{name}": value for name, value in changes.items() if value is not None}
@@ -104,6 +115,31 @@ def test_what_we_wrote_is_read_as_anybodys(example: Any) -> None:
     model = events()[registry.current_type(example.type)].model_validate(example.data)
     record = encode(model, meta_of(model))
     assert decode(record, read_ours=trust) == decode(record)
+
+
+@pytest.mark.parametrize("missing", [(), ("causationid",), ("sequence",), ("causationid", "sequence", "traceparent")])
+def test_our_headers_are_let_go_of_and_written_again(missing: tuple[str, ...]) -> None:
+    meta = META._replace(**dict.fromkeys(missing))
+    record = encode(CANCELLED, meta)._replace(partition=2, offset=17, timestamp_ms=5)
+    light = without_headers(record, decode(record).meta)
+    assert light == record._replace(headers=())
+    assert with_headers(light, decode(record).meta) == record
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        encode(CANCELLED, META._replace(source="/shop")),
+        changed(encode(CANCELLED, META), newer=b"1"),
+        changed(encode(CANCELLED, META), correlationid=None),
+        structured(DOCUMENT | {"source": "/oms/orders"}),
+    ],
+    ids=["of others", "one more than we know", "one less", "structured"],
+)
+def test_headers_that_we_would_not_write_are_kept(record: Record) -> None:
+    meta = decode(record).meta
+    assert without_headers(record, meta) is record
+    assert with_headers(record, meta) is record
 
 
 def test_the_official_sdk_reads_what_we_write(example: Any) -> None:
@@ -155,14 +191,14 @@ def test_the_type_is_known_without_decoding() -> None:
 
 
 def test_a_time_keeps_its_instant_whatever_its_offset() -> None:
-    record = with_headers(encode(CANCELLED, META), time=b"2026-03-02T17:00:00.123456+08:00")
+    record = changed(encode(CANCELLED, META), time=b"2026-03-02T17:00:00.123456+08:00")
     assert decode(record).meta.time == META.time
-    plain = with_headers(encode(CANCELLED, META), time=b"2026-03-02T09:00:00")
+    plain = changed(encode(CANCELLED, META), time=b"2026-03-02T09:00:00")
     assert decode(plain).meta.time == datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
 def test_an_event_that_began_a_chain_correlates_to_itself() -> None:
-    record = with_headers(encode(CANCELLED, META), correlationid=None, causationid=None)
+    record = changed(encode(CANCELLED, META), correlationid=None, causationid=None)
     assert decode(record).meta.correlationid == str(META.id)
     assert decode(record).meta.causationid is None
 
@@ -199,16 +235,16 @@ def test_an_attribute_that_is_null_is_an_attribute_left_out() -> None:
 @pytest.mark.parametrize(
     ("record", "why"),
     [
-        (with_headers(encode(CANCELLED, META), type=None), "attribute type is missing"),
-        (with_headers(encode(CANCELLED, META), id=None), "attribute id is missing"),
-        (with_headers(encode(CANCELLED, META), source=None), "attribute source is missing"),
-        (with_headers(encode(CANCELLED, META), time=None), "attribute time is missing"),
-        (with_headers(encode(CANCELLED, META), id=b"17"), "cannot be read"),
-        (with_headers(encode(CANCELLED, META), id=b"\xff\xfe"), "cannot be read"),
-        (with_headers(encode(CANCELLED, META), time=b"yesterday"), "cannot be read"),
-        (with_headers(encode(CANCELLED, META), sequence=b"first"), "cannot be read"),
-        (with_headers(encode(CANCELLED, META), type=b"oms.orders.OrderForgotten.v1"), "unknown event type"),
-        (with_headers(encode(CANCELLED, META), type=b"nonsense"), "unknown event type"),
+        (changed(encode(CANCELLED, META), type=None), "attribute type is missing"),
+        (changed(encode(CANCELLED, META), id=None), "attribute id is missing"),
+        (changed(encode(CANCELLED, META), source=None), "attribute source is missing"),
+        (changed(encode(CANCELLED, META), time=None), "attribute time is missing"),
+        (changed(encode(CANCELLED, META), id=b"17"), "cannot be read"),
+        (changed(encode(CANCELLED, META), id=b"\xff\xfe"), "cannot be read"),
+        (changed(encode(CANCELLED, META), time=b"yesterday"), "cannot be read"),
+        (changed(encode(CANCELLED, META), sequence=b"first"), "cannot be read"),
+        (changed(encode(CANCELLED, META), type=b"oms.orders.OrderForgotten.v1"), "unknown event type"),
+        (changed(encode(CANCELLED, META), type=b"nonsense"), "unknown event type"),
         (encode(CANCELLED, META)._replace(value=None), "no value"),
         (encode(CANCELLED, META)._replace(value=b""), "breaks its contract"),
         (encode(CANCELLED, META)._replace(value=b"{"), "breaks its contract"),
@@ -244,7 +280,7 @@ def test_rules_are_held_against_others_events_and_the_shape_against_ours() -> No
     event = decode(unheard_of, read_ours=trust).event
     assert isinstance(event, OrderPaid)
     assert (event.currency, event.paid_at) == ("XXE", paid.paid_at)
-    for others in (with_headers(unheard_of, source=b"/elsewhere"), with_headers(unheard_of, source=b"oms/orders")):
+    for others in (changed(unheard_of, source=b"/elsewhere"), changed(unheard_of, source=b"oms/orders")):
         with pytest.raises(Undecodable, match="currency: value_error"):
             decode(others, read_ours=trust)
     shapeless = record._replace(value=record.value.replace(b'"paid_minor":1', b'"paid_minor":"much"'))

@@ -25,7 +25,7 @@ from oms_events.registry import Topic
 from oms_events.runtime import aiokafka_patch
 from oms_events.runtime.broker import Broker
 from oms_events.runtime.ownership import unowned
-from oms_events.runtime.ports import Partition, SendOvertaken
+from oms_events.runtime.ports import Partition, SendOvertaken, Take
 from oms_events.runtime.retry import backoff
 from oms_events.runtime.settings import SettingRefused, Settings
 from oms_events.runtime.window import Window
@@ -49,6 +49,8 @@ _MUCH_BYTES = 256 * 1024
 _TOPIC_ALREADY_EXISTS = 36
 _REPLICAS = 3
 _BATCH_BYTES = 256 * 1024
+_PIECE = 50
+"""So many records are handed over at a time."""
 _WORTH_BATCHING = 16
 """From so many records on, batches filled by us cost a third of handing the client one record after the other."""
 
@@ -70,6 +72,7 @@ class KafkaSource:
         self._assigned_anew = False
         self._look_at = 0.0
         self._window = Window(settings.batch_window_ms / 1000)
+        self._put_off: Exception | None = None
 
     @property
     def generation(self) -> int:
@@ -100,13 +103,32 @@ class KafkaSource:
             raise
         self._consumer = consumer  # only now: others ask how far behind we are, and a client half made has no answer
 
-    async def fetch(self, *, max_records: int, timeout_ms: int) -> Sequence[Record]:
+    async def fetch(self, take: Take, *, max_records: int, timeout_ms: int) -> None:
         if self._assigned_anew and time.monotonic() >= self._look_at:
             await self._claim_unowned()
         self._window.asked(time.monotonic())
-        by_partition = await self._require().getmany(timeout_ms=timeout_ms, max_records=max_records)
-        if by_partition and self._settings.batch_window_ms:
-            self._gather(self._window.handed(sum(map(len, by_partition.values())), time.monotonic()))
+        count = 0
+        while piece := await self._piece(min(_PIECE, max_records - count), timeout_ms=0 if count else timeout_ms):
+            take(piece)
+            count += len(piece)
+            if count == max_records:
+                break
+        if count and self._settings.batch_window_ms:
+            self._gather(self._window.handed(count, time.monotonic()))
+
+    async def _piece(self, max_records: int, *, timeout_ms: int) -> Sequence[Record]:
+        """Some of what is there. Without a time to wait it raises nothing: the client tells of an error once, and the
+        records handed over before it would be lost with it. The next one that may wait does."""
+        error, self._put_off = self._put_off, None
+        if error is not None:
+            raise error
+        try:
+            by_partition = await self._require().getmany(timeout_ms=timeout_ms, max_records=max_records)
+        except Exception as error:
+            if timeout_ms:
+                raise
+            self._put_off = error
+            return ()
         return [
             Record(m.topic, m.key, m.value, m.headers, m.partition, m.offset, m.timestamp)
             for messages in by_partition.values()

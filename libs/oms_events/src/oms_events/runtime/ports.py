@@ -19,6 +19,11 @@ class SendOvertaken(ConnectionError):
     """A send before this one failed; this one must not arrive first."""
 
 
+Take = Callable[[Sequence[Record]], None]
+"""Takes records while they are still in the processor's cache: read only once a whole batch is there, each is fetched
+from memory again."""
+
+
 class RecordSource(Protocol):
     """Where one member of a consumer group reads.
 
@@ -34,9 +39,9 @@ class RecordSource(Protocol):
         """Join the group. `on_revoked` is awaited before partitions are given up."""
         ...
 
-    async def fetch(self, *, max_records: int, timeout_ms: int) -> Sequence[Record]:
-        """Up to `max_records`, each partition's in order; empty when nothing came within the time. They belong to the
-        generation that is current when this returns."""
+    async def fetch(self, take: Take, *, max_records: int, timeout_ms: int) -> None:
+        """Hand over up to `max_records`, each partition's in order, a few at a time; none when nothing came within the
+        time. Those handed over together belong to the generation that is then current."""
         ...
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:

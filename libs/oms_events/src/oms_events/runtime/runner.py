@@ -11,18 +11,17 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import structlog
 from aiokafka.errors import UnknownTopicOrPartitionError
 
-from oms_events.codec import Record, Undecodable, UnknownType, decode, type_of
-from oms_events.envelope import Received
-from oms_events.registry import Event, current_type, model_of
+from oms_events.codec import Record, Undecodable, UnknownType, decode, type_of, without_headers
+from oms_events.registry import current_type, model_of
 from oms_events.runtime import crash_points, dead_letters, inbox
 from oms_events.runtime.courtesy import Courtesy
 from oms_events.runtime.database import Lane
 from oms_events.runtime.dead_letters import DeadLetter, Requested
+from oms_events.runtime.deliveries import Catch, Delivery, waves
 from oms_events.runtime.logs import about, ids_of, kind_of, places_of
 from oms_events.runtime.outbox import Publisher
 from oms_events.runtime.ports import Partition, RecordSource
@@ -40,41 +39,6 @@ from oms_events.runtime.work import Work
 log = structlog.get_logger()
 
 _IDLE_FETCH_MS = 500
-
-
-class Delivery(NamedTuple):
-    """A record with what it says, or why it says nothing."""
-
-    record: Record
-    key: str
-    """The key that later records wait for, should this one become a dead letter."""
-    received: Received[Event] | None
-    error: Undecodable | None = None
-
-
-def waves(
-    deliveries: Sequence[Delivery], handlers: Mapping[str, Handler]
-) -> list[tuple[Handler, list[Received[Event]]]]:
-    """Group a batch into as few runs of one handler as keep each key's events in order.
-
-    An event joins the earliest run of its handler that is not before the run of its key's previous event.
-    """
-    runs: list[tuple[Handler, list[Received[Event]]]] = []
-    by_handler: dict[Handler, list[int]] = {}
-    last: dict[str, int] = {}
-    for delivery in deliveries:
-        received = delivery.received
-        assert received is not None
-        handler, floor = handlers[received.event.type], last.get(delivery.key, 0)
-        places = by_handler.setdefault(handler, [])
-        place = next((i for i in places if i >= floor), None)
-        if place is None:
-            place = len(runs)
-            runs.append((handler, []))
-            places.append(place)
-        runs[place][1].append(received)
-        last[delivery.key] = place
-    return runs
 
 
 def _name_of(type_: str) -> str:
@@ -118,8 +82,8 @@ class Runner:
         self._replay_wanted = asyncio.Event()
         self._committed_at = 0.0
         self.ticked_at = time.monotonic()
-        self.in_hand: Sequence[Record] = ()
-        """Records fetched and not yet applied."""
+        self.in_hand: Sequence[Delivery] = ()
+        """What was fetched and is not yet applied."""
 
     # --- the loop -------------------------------------------------------------------------------------------
 
@@ -131,7 +95,7 @@ class Runner:
             while not self._stopping.is_set():
                 try:
                     with self._stages.of("fetch"):
-                        generation, records = await self._fetch()
+                        catch = await self._fetch()
                     waits = backoff()
                 except Exception as error:
                     if not is_transient(error):
@@ -142,10 +106,10 @@ class Runner:
                     await asyncio.sleep(next(waits))
                     continue
                 self.ticked_at = time.monotonic()
-                self.in_hand = records
+                self.in_hand = catch.deliveries
                 async with self._applying:
-                    if generation == self._source.generation:
-                        await self.apply(records)
+                    if catch.generation == self._source.generation:
+                        await self._apply(catch)
                 self.in_hand = ()
                 await self._commit_when_due()
                 await self._replay_when_wanted()
@@ -185,28 +149,42 @@ class Runner:
         """Look for dead letters to replay before the next batch."""
         self._replay_wanted.set()
 
-    async def _fetch(self) -> tuple[int, Sequence[Record]]:
-        """Records and the generation they belong to: that at which they came, not at which they were asked for. Those
-        of an earlier one are read again by whoever owns them now; those of a new one would never come again.
-        Raises TimeoutError when told to stop meanwhile."""
+    async def _fetch(self) -> Catch:
+        """What comes next. Where the group is divided anew meanwhile, only what came after that: of a new generation
+        nothing would ever come again. Raises TimeoutError when told to stop meanwhile."""
+        catch = Catch(self._source.generation)
+
+        def take(records: Sequence[Record]) -> None:
+            nonlocal catch
+            if catch.generation != self._source.generation:
+                catch = Catch(self._source.generation)
+            self._read(records, catch)
+
         try:
             async with asyncio.timeout(None) as self._waiting:
-                records = await self._source.fetch(
-                    max_records=self._settings.batch_max_records, timeout_ms=_IDLE_FETCH_MS
-                )
+                await self._source.fetch(take, max_records=self._settings.batch_max_records, timeout_ms=_IDLE_FETCH_MS)
         finally:
             self._waiting = None
-        return self._source.generation, records
+        return catch
 
     async def apply(self, records: Sequence[Record]) -> None:
         """Apply records in one transaction, or as few as it takes to set the bad ones aside."""
-        with self._stages.of("decode"):
-            deliveries = [delivery for record in records if (delivery := self._deliver(record)) is not None]
-        if deliveries:
-            await self._settle(deliveries)
+        catch = Catch(self._source.generation)
+        self._read(records, catch)
+        await self._apply(catch)
+
+    async def _apply(self, catch: Catch) -> None:
+        if catch.deliveries:
+            await self._settle(catch.deliveries)
         crash_points.reach("offsets")
-        for record in records:
-            self._positions[record.topic, record.partition] = record.offset + 1
+        self._positions |= catch.positions
+
+    def _read(self, records: Sequence[Record], catch: Catch) -> None:
+        with self._stages.of("decode"):
+            for record in records:
+                catch.positions[record.topic, record.partition] = record.offset + 1
+                if (delivery := self._deliver(record)) is not None:
+                    catch.deliveries.append(delivery)
 
     def _deliver(self, record: Record) -> Delivery | None:
         """Decode what this service handles; None for types it does not subscribe to.
@@ -224,7 +202,9 @@ class Runner:
             return self._unreadable(record, key, error) if self._wants(error.type) else None
         except Undecodable as error:
             return self._unreadable(record, key, error)
-        return Delivery(record, key, received) if received.event.type in self._handlers else None
+        if received.event.type not in self._handlers:
+            return None
+        return Delivery(without_headers(record, received.meta), key, received)
 
     def _wants(self, type_: str) -> bool:
         """Whether this service handles the type, or would if it knew the version."""
@@ -342,7 +322,7 @@ class Runner:
             elif key in blocked:
                 letters.append(
                     DeadLetter(
-                        delivery.record,
+                        delivery.whole(),
                         received.meta.id,
                         received.meta.type,
                         "parked",
@@ -380,7 +360,7 @@ class Runner:
             **(about(delivery.received) if delivery.received else {}),
         )
         letter = DeadLetter(
-            delivery.record, meta.id if meta else None, meta.type if meta else None, "dead", reason, detail
+            delivery.whole(), meta.id if meta else None, meta.type if meta else None, "dead", reason, detail
         )
 
         async def keep(work: Work) -> None:

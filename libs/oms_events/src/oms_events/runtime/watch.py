@@ -9,8 +9,8 @@ from contextlib import AbstractAsyncContextManager
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oms_events.codec import Record
 from oms_events.runtime import dead_letters, outbox
+from oms_events.runtime.deliveries import Delivery
 from oms_events.runtime.logs import kind_of
 from oms_events.runtime.ports import RecordSource
 from oms_events.runtime.retry import is_transient
@@ -67,7 +67,7 @@ class Watch:
 
         self._looks.append(look)
 
-    def consumer(self, source: RecordSource, in_hand: Callable[[], Sequence[Record]]) -> None:
+    def consumer(self, source: RecordSource, in_hand: Callable[[], Sequence[Delivery]]) -> None:
         """Watch what is left to apply: records of this member's partitions, and those it has in hand."""
 
         async def look() -> None:
@@ -92,21 +92,21 @@ class Watch:
                     raise
                 log.debug("gauges left as they were", error=kind_of(error))
 
-    async def _look_at_lag(self, source: RecordSource, in_hand: Callable[[], Sequence[Record]]) -> None:
+    async def _look_at_lag(self, source: RecordSource, in_hand: Callable[[], Sequence[Delivery]]) -> None:
         behind = await source.behind()
-        records = in_hand()
-        lag = Counter(record.topic for record in records)
+        deliveries = in_hand()
+        lag = Counter(delivery.record.topic for delivery in deliveries)
         for partition, left in behind.items():
             lag[partition.topic] += left
         for topic in self._service.topics():
             LAG.labels(self._service.group, topic.name).set(lag[topic.name])
-        OLDEST.labels(self._service.group).set(self._oldest_s(records, waiting=lag.total() > 0))
+        OLDEST.labels(self._service.group).set(self._oldest_s(deliveries, waiting=lag.total() > 0))
 
-    def _oldest_s(self, in_hand: Sequence[Record], *, waiting: bool) -> float:
+    def _oldest_s(self, in_hand: Sequence[Delivery], *, waiting: bool) -> float:
         """By the records in hand; of those still with the broker we know only since when we see them wait."""
         if in_hand:
             self._waiting_since = None
-            return max(0.0, time.time() - min(record.timestamp_ms for record in in_hand) / 1000)
+            return max(0.0, time.time() - min(delivery.record.timestamp_ms for delivery in in_hand) / 1000)
         if not waiting:
             self._waiting_since = None
             return 0.0

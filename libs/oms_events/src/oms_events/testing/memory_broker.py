@@ -33,7 +33,7 @@ from aiokafka.errors import (
 
 from oms_events.codec import Record
 from oms_events.runtime.kafka import partition_of
-from oms_events.runtime.ports import Partition, SendOvertaken
+from oms_events.runtime.ports import Partition, SendOvertaken, Take
 from oms_events.testing import seeds
 
 log = structlog.get_logger()
@@ -56,6 +56,9 @@ class Manners:
     rebalance: float = 0.01
     """That a fetch makes the group rebalance."""
 
+
+_LARGEST_PIECE = 10
+"""So many records are handed over at a time at most."""
 
 ROUGH = Manners()
 CALM = Manners(0, 0, 0)
@@ -339,6 +342,7 @@ class MemorySource:
         self._generation = 0
         self._on_revoked: Callable[[], Awaitable[None]] | None = None
         self._evicted = False
+        self._put_off = False
 
     @property
     def generation(self) -> int:
@@ -362,29 +366,51 @@ class MemorySource:
             await self._group.leave(self)
             raise
 
-    async def fetch(self, *, max_records: int, timeout_ms: int) -> Sequence[Record]:
+    async def fetch(self, take: Take, *, max_records: int, timeout_ms: int) -> None:
         broker = self._broker
-        if broker.fails("fetch"):
+        if self._put_off or broker.fails("fetch"):
+            self._put_off = False
             raise KafkaConnectionError("fetch failed on demand")
         if self._behind() and broker.dice("rebalance", self._group.name).random() < broker.manners.rebalance:
             broker.rebalance_soon(self._group.name)
         if self._evicted:
-            return await self._rejoin(max_records)
+            await self._rejoin(take, max_records)
+            return
         deadline = time.monotonic() + timeout_ms / 1000
         while True:
             await asyncio.sleep(0)
-            records = self._take(max_records)
-            left_s = deadline - time.monotonic()
-            if records:
+            if records := self._piece(max_records):
                 self.idle = False
-            if records or left_s <= 0:
-                return records
+                take(records)
+                await self._go_on(take, max_records - len(records))
+                return
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return
             idle = not self._behind()
             if idle and not self.idle:  # said once: two idle groups that said so again would wake each other for ever
                 self.idle = True
                 await broker.announce()
             self.idle = idle
             await broker.changed_within(left_s if idle else 0.001)
+
+    async def _go_on(self, take: Take, max_records: int) -> None:
+        """Hand over what else is there. Between two pieces others have their turn, and may divide the group anew. What
+        fails now is told by the next fetch, as the real source does."""
+        while max_records > 0:
+            await asyncio.sleep(0)
+            self._put_off = self._broker.fails("fetch")
+            records = [] if self._put_off or self._evicted else self._piece(max_records)
+            if not records:
+                return
+            take(records)
+            max_records -= len(records)
+
+    def _piece(self, max_records: int) -> Sequence[Record]:
+        if not self._behind():
+            return ()
+        most = min(max_records, _LARGEST_PIECE)
+        return self._take(self._broker.dice("piece", self._group.name, self.name).randint(1, most))
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         if self._broker.fails("commit"):
@@ -406,15 +432,15 @@ class MemorySource:
         self._evicted = True
         await self._group.evict(self)
 
-    async def _rejoin(self, max_records: int) -> Sequence[Record]:
+    async def _rejoin(self, take: Take, max_records: int) -> None:
         """What was fetched before the eviction still comes; then the member learns of it and joins anew."""
         stale, self.positions = self._take(max_records), {}
         if stale:
-            return stale
+            take(stale)
+            return
         self._evicted = False
         await self.revoke()
         await self._join()
-        return ()
 
     async def revoke(self) -> None:
         """Called by the group: let the member finish, then take everything from it."""
