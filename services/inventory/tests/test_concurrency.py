@@ -4,11 +4,17 @@ import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-from oms_events.contracts.inventory import StockReserved
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from oms_events.contracts.inventory import StockAllocated, StockReserved
+from oms_events.runtime.retry import backoff
 from oms_events.testing.scenario import START, Scenario, only
 from oms_inventory.service import service
 
-from .stories import cancelled, counted, placed
+from .stories import cancelled, counted, placed, routed
+
+_WAITING = text("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
 
 
 async def test_two_consumers_never_oversell_nor_lose_a_quantity(scenario: Scenario) -> None:
@@ -32,3 +38,22 @@ async def test_two_consumers_never_oversell_nor_lose_a_quantity(scenario: Scenar
     summary = (await scenario.client.get("/v1/summary")).json()
     assert (summary["oversold"], summary["waiting_orders"] > 0) == (0, True)
     assert (await scenario.client.get("/v1/reconciliation")).json()["balanced"]
+
+
+async def test_a_batch_for_several_handlers_locks_all_its_skus_in_one_order(scenario: Scenario) -> None:
+    """Else it would hold B while it waits for A, and another batch hold A and wait for B."""
+    before = placed(("A", 1))
+    await scenario.given(counted("A", 10), counted("B", 10), before)
+    engine = create_async_engine(scenario.runtime.settings.database_url.get_secret_value())
+    async with engine.begin() as other:
+        await other.execute(text("select from pools where sku = 'A' for update"))
+        batch = asyncio.create_task(scenario.when(placed(("B", 1)), routed(before.order_id, ("A", 1))))
+        async with engine.connect() as looking:
+            for wait in backoff(first=0.01, cap=0.1):
+                if (await looking.execute(_WAITING)).scalar_one():
+                    break
+                await asyncio.sleep(wait)
+        await other.execute(text("select from pools where sku = 'B' for update nowait"))
+    told = await batch
+    assert [len(only(told, kind)) for kind in (StockReserved, StockAllocated)] == [1, 1]
+    await engine.dispose()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError
 from prometheus_client import REGISTRY
 
 from oms_events.codec import Record
+from oms_events.envelope import Batch
 from oms_events.registry import Event, Topic
 from oms_events.runtime import kafka, runner
 from oms_events.runtime.broker import Broker
@@ -19,6 +21,7 @@ from oms_events.runtime.courtesy import Courtesy
 from oms_events.runtime.kafka import KafkaSink, TopicsMissing, partition_of
 from oms_events.runtime.lifecycle import Runtime
 from oms_events.runtime.ports import Partition, Take
+from oms_events.runtime.work import Work
 from oms_events.testing.memory_broker import CALM, MemorySource
 
 from .kit import (
@@ -481,6 +484,24 @@ async def test_a_broker_that_fails_for_a_moment_is_waited_for(kit: Kit) -> None:
         await kit.append(*steps)
         await kit.until_steps(expected_of(steps))
         await kit.memory.quiet(runtime.publisher.drain)
+
+
+async def test_what_several_handlers_share_is_prepared_before_the_first(kit: Kit) -> None:
+    prepared: list[list[Event]] = []
+
+    async def prepare(happened: Batch[Event], work: Work) -> None:
+        assert not kit.counting.batches
+        prepared.append([item.event for item in happened])
+
+    service = replace(kit.counting.service(kit.group), prepare=prepare)
+    runtime = Runtime(service, kit.settings(), source=kit.source(), sink=kit.sink())
+    events = [Stepped(counter="a", seq=0), LeaptV2(counter="b", seqs=(0, 1)), Stepped(counter="c", seq=0)]
+    one, two, three = [record_of(event)._replace(partition=0, offset=at) for at, event in enumerate(events)]
+    await runtime.runner.apply([one, two])
+    await runtime.runner.apply([three])
+    await runtime.close()
+    assert prepared == [events[:2]]
+    assert kit.counting.batches == [1, 1, 1]
 
 
 @ONLY_KAFKA

@@ -17,6 +17,7 @@ from oms_events.contracts.orders import OrderCancelled, OrderLinesCancelled, Ord
 from oms_events.runtime.service import Service, every, on
 from oms_inventory.app.counting import on_stock_report_received
 from oms_inventory.app.orders import on_order_cancelled, on_order_lines_cancelled, on_order_placed
+from oms_inventory.app.preparing import lock_pools
 from oms_inventory.app.publishing import on_listing_mapped, on_listing_unmapped, tell_changed_stock
 from oms_inventory.app.shipments import (
     on_order_routed,
@@ -52,5 +53,6 @@ service = Service(
         ChannelStockChanged,
         NodeStockChanged,
     ],
+    prepare=lock_pools,
     api=router,
 )

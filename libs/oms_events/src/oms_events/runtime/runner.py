@@ -336,7 +336,10 @@ class Runner:
 
     async def _handle(self, fresh: Sequence[Delivery], work: Work) -> None:
         records = {d.received.meta.id: d.record for d in fresh if d.received} if work.trail is not None else {}
-        for handle, run in waves(fresh, self._handlers):
+        runs = waves(fresh, self._handlers)
+        if len(runs) > 1 and self._service.prepare is not None:
+            await self._service.prepare([item for _, run in runs for item in run], work)
+        for handle, run in runs:
             started_ns = time.time_ns()
             await handle(run, work)
             if work.trail is not None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from oms_events.envelope import Batch
+from oms_events.envelope import Batch, Received
 from oms_events.registry import Event, Topic
 from oms_events.runtime.deadlines import Deadline
 from oms_events.runtime.work import Work
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=Event)
 Handler = Callable[[Batch[Any], Work], Awaitable[None]]
+Prepare = Callable[[Sequence[Received[Any]], Work], Awaitable[None]]
 DeadlineHandler = Callable[[Sequence[Deadline], Work], Awaitable[None]]
 Count = Callable[[AsyncConnection], Awaitable[Mapping[tuple[str, ...], float]]]
 Job = Callable[[Work], Awaitable[None]]
@@ -125,6 +126,9 @@ class Service:
     long_jobs: Sequence[Stepwise] = ()
     gauges: Sequence[Sampled] = ()
     produces: Sequence[type[Event]] = ()
+    prepare: Prepare | None = None
+    """Called before the handlers of a batch where there are several: to lock for all of them, in one order, rows that
+    other members want as well. Each handler's own order does not hold for two in one transaction."""
     api: "Callable[[Runtime], APIRouter] | None" = None
     purpose: str = field(default="flow")
 

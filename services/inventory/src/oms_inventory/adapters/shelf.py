@@ -2,8 +2,10 @@
 
 Locks are taken in one order everywhere: orders first, then the channel rules, then pools by SKU. A pool's lock
 covers the stock rows and shop counters of its SKU, which nobody changes without it. So a hot SKU is locked once
-per batch, and batches wait for each other instead of deadlocking. The one exception is a SKU met for the first
-time by two batches at once: its pool is created after others are locked, and the runtime repeats the loser.
+per batch, and batches wait for each other instead of deadlocking; where several handlers share a transaction, the pools
+of all are locked before the first (`lock`). The exceptions are rare, and the runtime repeats the loser: a SKU met for
+the first time by two batches at once, whose pool is created after others are locked, and one that an event does not
+name but a line stored before.
 """
 
 from collections.abc import Collection, Iterable
@@ -36,6 +38,12 @@ _LOCK_POOLS = text(
     """
     select sku, base, reserved from pools
      where pool = :pool and sku = any(cast(:skus as text[])) order by sku for update
+    """
+)
+_LOCK_POOLS_UNREAD = text(
+    """
+    select count(*) from (
+        select from pools where pool = :pool and sku = any(cast(:skus as text[])) order by sku for update) as locked
     """
 )
 _LOCK_FREE_POOLS = text(
@@ -123,6 +131,12 @@ async def load(
         await connection.execute(_CREATE_POOLS, {"pool": MAIN_POOL, "skus": list(missing)})
         pools |= await _lock(connection, missing)
     return Stock(pools, await _load_cells(connection, cells), shares)
+
+
+async def lock(connection: AsyncConnection, skus: Collection[str]) -> None:
+    """Lock the pools of all that several handlers of one transaction will load."""
+    await load_shares(connection, (), ())
+    await connection.execute(_LOCK_POOLS_UNREAD, {"pool": MAIN_POOL, "skus": list(skus)})
 
 
 async def load_free(connection: AsyncConnection, skus: Collection[str], *, shops: Collection[Shop]) -> Stock:
