@@ -40,12 +40,6 @@ _LOCK_POOLS = text(
      where pool = :pool and sku = any(cast(:skus as text[])) order by sku for update
     """
 )
-_LOCK_POOLS_UNREAD = text(
-    """
-    select count(*) from (
-        select from pools where pool = :pool and sku = any(cast(:skus as text[])) order by sku for update) as locked
-    """
-)
 _LOCK_FREE_POOLS = text(
     """
     select sku, base, reserved from pools
@@ -126,17 +120,17 @@ async def load(
 ) -> Stock:
     """The stock of these SKUs, locked. `create` makes pools of SKUs that nobody ever stocked."""
     shares = await load_shares(connection, skus, shops)
-    pools = await _lock(connection, skus)
+    pools = await _lock_pools(connection, skus)
     if create and (missing := set(skus) - pools.keys()):
         await connection.execute(_CREATE_POOLS, {"pool": MAIN_POOL, "skus": list(missing)})
-        pools |= await _lock(connection, missing)
+        pools |= await _lock_pools(connection, missing)
     return Stock(pools, await _load_cells(connection, cells), shares)
 
 
 async def lock(connection: AsyncConnection, skus: Collection[str]) -> None:
     """Lock the pools of all that several handlers of one transaction will load."""
-    await load_shares(connection, (), ())
-    await connection.execute(_LOCK_POOLS_UNREAD, {"pool": MAIN_POOL, "skus": list(skus)})
+    await load_shares(connection, (), ())  # before any pool, as each of them does
+    await _lock_pools(connection, skus)
 
 
 async def load_free(connection: AsyncConnection, skus: Collection[str], *, shops: Collection[Shop]) -> Stock:
@@ -164,7 +158,7 @@ async def load_shares(connection: AsyncConnection, skus: Collection[str], shops:
     return Shares(rules, {(Shop(channel, shop), sku): reserved for channel, shop, sku, reserved in rows})
 
 
-async def _lock(connection: AsyncConnection, skus: Collection[str]) -> dict[str, Pool]:
+async def _lock_pools(connection: AsyncConnection, skus: Collection[str]) -> dict[str, Pool]:
     rows = await connection.execute(_LOCK_POOLS, {"pool": MAIN_POOL, "skus": list(skus)})
     return {sku: Pool(base, reserved) for sku, base, reserved in rows}
 
