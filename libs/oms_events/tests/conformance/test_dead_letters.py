@@ -101,6 +101,8 @@ async def test_a_replay_applies_the_letter_and_what_waits_behind_it_in_order(kit
 async def test_a_version_that_this_code_does_not_know_is_set_aside_with_what_follows_it(kit: Kit, form: str) -> None:
     """As where a writer is upgraded before its readers. An event nobody handles is skipped, in whatever version."""
     newer = [retyped(record_of(Stepped(counter="c0", seq=0)), "v2"), retyped(record_of(Ignored(counter="c1")), "v2")]
+    if kit.memory:
+        kit.memory.manners = CALM  # sent twice it would be buried twice
     async with kit.runtime().running():
         await kit.append_records(*(newer if form == "binary" else map(in_one_piece, newer)))
         await kit.append(Stepped(counter="c0", seq=1), Stepped(counter="c1", seq=0))
