@@ -486,6 +486,35 @@ async def test_a_broker_that_fails_for_a_moment_is_waited_for(kit: Kit) -> None:
         await kit.memory.quiet(runtime.publisher.drain)
 
 
+async def test_what_is_in_hand_is_without_headers_that_can_be_written_again(kit: Kit) -> None:
+    kit.counting.hold = asyncio.Event()
+    step = Stepped(counter="a", seq=0)
+    async with kit.runtime().running() as runtime:
+        await kit.append(step)
+        await kit.counting.entered.wait()
+        in_hand = {(delivery.key, delivery.record.headers) for delivery in runtime.runner.in_hand}
+        kit.counting.hold.set()
+        await kit.until_steps({"a": [0]})
+    assert in_hand == {("a", ())}
+
+
+@ONLY_KAFKA
+async def test_records_are_handed_over_a_few_at_a_time(kit: Kit) -> None:
+    steps = steps_of(counters=1, each=120)
+    await kit.append(*steps)
+    source = kit.source()
+    await source.start(_nothing)
+    handed: list[int] = []
+
+    async def all_of_them() -> bool:
+        await source.fetch(lambda records: handed.append(len(records)), max_records=1000, timeout_ms=100)
+        return sum(handed) >= len(steps)
+
+    await until(all_of_them)
+    await source.stop()
+    assert max(handed) <= kafka._PIECE
+
+
 async def test_what_several_handlers_share_is_prepared_before_the_first(kit: Kit) -> None:
     prepared: list[list[Event]] = []
 

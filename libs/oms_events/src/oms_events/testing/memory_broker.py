@@ -43,6 +43,8 @@ Operation = Literal["connect", "join", "fetch", "commit", "send", "ack"]
 """What can be made to fail. After a failed `send` nothing was stored; after a failed `ack` everything was."""
 _DOUBT_SPAN = 20
 """A batch sent again out of doubt comes within so many later batches."""
+_LARGEST_PIECE = 10
+"""So many records are handed over at a time at most: fewer than Kafka's, so that more happens between two pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,6 @@ class Manners:
     rebalance: float = 0.01
     """That a fetch makes the group rebalance."""
 
-
-_LARGEST_PIECE = 10
-"""So many records are handed over at a time at most."""
 
 ROUGH = Manners()
 CALM = Manners(0, 0, 0)
