@@ -112,6 +112,7 @@ async def test_a_login_that_is_refused_is_said_in_a_line(monkeypatch, platform, 
 
 
 async def test_given_addresses_are_used_and_not_stopped(monkeypatch, platform, said):
+    monkeypatch.delenv("OMS_PLATFORM", raising=False)
     monkeypatch.setenv("OMS_KAFKA_BOOTSTRAP", platform.bootstrap)
     monkeypatch.setenv("OMS_POSTGRES_URL", platform.postgres.url())
     async with acquire(Profile.TEST, report=said.append) as given:

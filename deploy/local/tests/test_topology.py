@@ -1,4 +1,6 @@
 import socket
+import subprocess
+import sys
 from graphlib import CycleError
 
 import pytest
@@ -49,6 +51,14 @@ def test_a_port_is_drawn_once():
     ports = Ports()
     first = ports.draw()
     assert ports.draw(first) != first
+
+
+def test_what_one_process_has_drawn_another_is_not_given():
+    ours, any_free = Ports().draw(), 0
+    draw = f"ports._draw_ours = iter([{ours}, {any_free}]).__next__; print(ports.Ports().draw())"
+    drawing = [sys.executable, "-c", f"from oms_local import ports; {draw}"]
+    drawn = subprocess.run(drawing, capture_output=True, text=True, check=True).stdout
+    assert int(drawn) == any_free
 
 
 def test_without_preference_a_service_does_not_take_its_usual_port():

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -30,14 +29,6 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
-@pytest.fixture
 def auth(tmp_path: Path) -> SignedAuth:
     return SignedAuth(
         *keys.issue(tmp_path / "keys.json", ROOT_KEY, name="shop", role=Role.CHANNEL, now=datetime.now(UTC))
@@ -46,7 +37,7 @@ def auth(tmp_path: Path) -> SignedAuth:
 
 @pytest.fixture
 async def process(
-    kafka_bootstrap: str, auth: SignedAuth, tmp_path: Path, port: int
+    kafka_bootstrap: str, auth: SignedAuth, tmp_path: Path, free_port: int
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     topics = list({event.topic.name: event.topic for event in EVENTS}.values())
     await ensure_topics(Broker(kafka_bootstrap), topics, partitions=2)
@@ -54,7 +45,7 @@ async def process(
         "OMS_KAFKA_BOOTSTRAP": kafka_bootstrap,
         "OMS_GATEWAY_KEYS_FILE": str(tmp_path / "keys.json"),
         "OMS_GATEWAY_ROOT_KEY": ROOT_KEY,
-        "OMS_HTTP_PORT": str(port),
+        "OMS_HTTP_PORT": str(free_port),
     }
     script = Path(sys.executable).with_name("oms-gateway")
     started = await asyncio.create_subprocess_exec(script, "serve", env=environment)
@@ -92,10 +83,10 @@ async def read_order_ids(bootstrap: str, wanted: set[str]) -> set[str]:
 
 
 async def test_what_was_accepted_before_and_during_sigterm_is_on_the_topic(
-    process: asyncio.subprocess.Process, kafka_bootstrap: str, auth: SignedAuth, port: int, order: MakeOrder
+    process: asyncio.subprocess.Process, kafka_bootstrap: str, auth: SignedAuth, free_port: int, order: MakeOrder
 ) -> None:
     run = uuid.uuid4().hex[:8]
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", auth=auth) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{free_port}", auth=auth) as client:
         await until_ready(client)
 
         async def post(number: int) -> str | None:

@@ -22,6 +22,7 @@ import asyncpg
 import pytest
 
 from oms_local.platform import acquire
+from oms_local.ports import Ports
 from oms_local.profile import Profile
 from oms_local.servers import Platform, PostgresServer, Way
 from oms_local.supervisor import Report
@@ -244,6 +245,12 @@ def make_database(platform: Platform) -> "Iterator[MakeDatabase]":
     databases = Databases(platform.postgres)
     yield databases
     databases.drop_all()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port on 127.0.0.1 that no other test is given, for a server that the test starts."""
+    return Ports().draw()
 
 
 def _is_worker(config: pytest.Config) -> bool:
