@@ -1,7 +1,8 @@
 """What an order costs when millions are stored: `python -m bench.growth [--orders N] [--minutes M] [--measure N]`.
 
 Begins with empty databases. Lets some orders through to their end, copies their rows until so many are stored (see
-`copies.py`), and at 0, 100,000, 500,000, 1,000,000 and 2,000,000 stored orders sends 20,000 through the whole path.
+`copies.py`), and at 0, 100,000, 500,000, 1,000,000 and 2,000,000 stored orders sends 20,000 through the whole path,
+and 20,000 more.
 Stops before a step that would take it beyond its minutes, or would fill the disk, and says so.
 """
 
@@ -11,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -40,6 +41,11 @@ select indexrelname as name, pg_relation_size(indexrelid) as bytes
 _QUEUES = """
 select relname as name, n_live_tup as rows, n_dead_tup as dead, pg_total_relation_size(relid) as bytes
   from pg_stat_user_tables where schemaname = 'public' and (relname like 'inbox%' or relname = 'outbox')
+"""
+_WRITTEN = """
+select wal_bytes::bigint as logged_bytes, wal_fpi as whole_pages_logged,
+       (select sum(blks_read)::bigint from pg_stat_database) as pages_read
+  from pg_stat_wal
 """
 _SIZE = "select pg_database_size(current_database())"
 
@@ -103,22 +109,34 @@ class Growth:
                 raise RuntimeError(f"the copy's {name} is {second[name]}, its original's {first[name]}")
 
     async def _measure(self, level: int) -> results.Results:
-        await asyncio.gather(*(connection.execute("checkpoint") for connection in self._connections.values()))
+        """The same orders twice. Behind a checkpoint every page is logged whole when it is first written; orders that
+        come later, most by far in a day, find pages that were written before."""
         warm_up = load.synthetic(f"warm-{level}", BATCH * 4, SKUS, batch=BATCH)
         await self._bed.timed(warm_up, ShipmentReleased)
-        orders = load.synthetic(f"grown-{level}", self._measured, SKUS, batch=BATCH)
-        meter = self._bed.meter()
-        came, seconds = await self._bed.timed(orders, ShipmentReleased)
-        found = {
-            "orders_per_s": round(came / seconds, 1),
-            "orders": came,
-            **meter.per_order(came),
-            "database_mb": round(await self._bytes() / 2**20, 1),
-        }
-        console.print(
-            f"{level:,} stored: {found['orders_per_s']:,} orders/s, {found['cpu_us_per_order']:,} µs of CPU an order"
-        )
+        await self._bed.caught_up()
+        await asyncio.gather(*(connection.execute("checkpoint") for connection in self._connections.values()))
+        found: results.Results = {"database_mb": round(await self._bytes() / 2**20, 1)}
+        for when in ("behind_a_checkpoint", "later"):
+            sent = load.synthetic(f"grown-{level}-{when}", self._measured, SKUS, batch=BATCH)
+            found[when] = cost = await self._send(sent)
+            console.print(
+                f"{level:,} stored, {when.replace('_', ' ')}: {cost['orders_per_s']:,} orders/s,"
+                f" {cost['cpu_us_per_order']:,} µs of CPU an order"
+            )
         return found
+
+    async def _send(self, orders: load.Load) -> results.Results:
+        """What orders cost until nobody has work left with them: the back office comes later."""
+        written, meter = await self._written(), self._bed.meter()
+        came, seconds = await self._bed.timed(orders, ShipmentReleased)
+        await self._bed.caught_up()
+        cost = {"orders_per_s": round(came / seconds, 1), "orders": came, **meter.per_order(came)}
+        after = await self._written()
+        return cost | {f"{name}_per_order": round((after[name] - written[name]) / came, 2) for name in after}
+
+    async def _written(self) -> Mapping[str, int]:
+        """What the server has logged so far, and how often it asked the operating system for a page."""
+        return dict(await self._connections["orders"].fetchrow(_WRITTEN))
 
     async def _bytes(self) -> int:
         sizes = [await connection.fetchval(_SIZE) for connection in self._connections.values()]
@@ -187,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.growth", description=__doc__)
     parser.add_argument("--orders", type=_count, default=2_000_000, help="how many to store in the end")
     parser.add_argument("--minutes", type=float, default=60.0, help="begin no step that would end later than this")
-    parser.add_argument("--measure", type=int, default=20_000, help="orders to send at each level")
+    parser.add_argument("--measure", type=int, default=20_000, help="orders to send at each level, twice")
     results.add_options(parser)
     options = parser.parse_args(arguments)
     began_at = datetime.now(UTC)
