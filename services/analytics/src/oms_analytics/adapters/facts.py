@@ -62,19 +62,19 @@ _OF = text(
       from facts where order_id = any(cast(:order_ids as uuid[]))
     """
 )
-# Prices changed for orders placed since then: those that sold one of these SKUs, or in one of these shops.
-_TAKE_PRICES = text(
+_TAKE_PRICES = text("delete from changed_prices returning sku, channel, shop, valid_from")
+# Orders that sold one of these SKUs, or were placed in one of these shops.
+_ENQUEUE_PRICED = text(
     """
-    with taken as (
-        delete from changed_prices returning sku, channel, shop, valid_from)
     insert into changed_orders (order_ids)
     select array_agg(order_id)
       from (select order_id, row_number() over (order by order_id) / :slice as slice
               from order_profits orders
-             where placed_at >= (select min(valid_from) from taken)
-               and (skus && array(select sku from taken where sku is not null)
-                    or exists (select 1 from taken
-                                where taken.channel = orders.channel and taken.shop in ('*', orders.shop)))) as touched
+             where placed_at >= :since
+               and (skus && cast(:skus as text[])
+                    or exists (select 1 from unnest(cast(:channels as text[]), cast(:shops as text[]))
+                                             as p(channel, shop)
+                                where p.channel = orders.channel and p.shop in ('*', orders.shop)))) as touched
      group by slice
     """
 )
@@ -151,7 +151,17 @@ async def take_changed(connection: AsyncConnection, *, rows: int) -> tuple[list[
 
 async def take_changed_prices(connection: AsyncConnection) -> None:
     """Put orders into the queue whose costs or rates are other than they were."""
-    await connection.execute(_TAKE_PRICES, {"slice": _SLICE})
+    taken = (await connection.execute(_TAKE_PRICES)).all()
+    if not taken:
+        return  # the other statement would read every order there is to find none
+    touched = {
+        "since": min(price.valid_from for price in taken),
+        "skus": [price.sku for price in taken if price.sku is not None],
+        "channels": [price.channel for price in taken if price.channel is not None],
+        "shops": [price.shop for price in taken if price.channel is not None],
+        "slice": _SLICE,
+    }
+    await connection.execute(_ENQUEUE_PRICED, touched)
 
 
 async def facts_of(connection: AsyncConnection, order_ids: Collection[str]) -> Mapping[str, list[Fact]]:
