@@ -68,8 +68,10 @@ class Growth:
         """All levels that time and disk allow."""
         began = time.monotonic()
         await self._bed.set_up()
+        await self._bed.caught_up()  # or the back office would still write of these orders, and they be copied as well
         mark = await self._connections["orders"].fetchval("select pg_current_xact_id()::text::bigint")
         ids = await complete(self._bed, "template", TEMPLATES)
+        await self._bed.caught_up()
         earliest = datetime.now(UTC) - timedelta(seconds=max(levels) // TEMPLATES * APART_S)
         for copier in self._copiers:
             await copier.begin(mark, TEMPLATES, earliest.date())
