@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import fields
 from datetime import timedelta
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from oms_events.contracts.inventory import StockReserved
+from oms_events.contracts.orders import OrderPlaced
 from oms_events.registry import Event
 from oms_events.runtime.retry import backoff
 from oms_events.testing.scenario import START, Scenario, only
@@ -62,6 +64,13 @@ NAMING_A: dict[str, Callable[[UUID, UUID], Event]] = {
     "counted": lambda *_: counted("A", 9, at=START),
     "listed": lambda *_: listed("A"),
 }
+
+
+def test_every_event_that_names_skus_is_tried() -> None:
+    tried = {type(name_a(an_id(), an_id())) for name_a in NAMING_A.values()} | {OrderPlaced}
+    consumed = [subscription.event for subscription in service.consumes]
+    naming = {"sku", "lines", "shipments"}
+    assert tried == {event for event in consumed if naming & {field.name for field in fields(event)}}
 
 
 @pytest.mark.parametrize("what", NAMING_A)
