@@ -114,7 +114,7 @@ class Growth:
 
     async def _measure(self, level: int) -> results.Results:
         """The same orders twice. Behind a checkpoint every page is logged whole when it is first written; orders that
-        come later, most by far in a day, find pages that were written before."""
+        come later find more of them written before."""
         warm_up = load.synthetic(f"warm-{level}", BATCH * 4, SKUS, batch=BATCH)
         await self._bed.timed(warm_up, ShipmentReleased)
         await self._bed.caught_up()
@@ -131,19 +131,26 @@ class Growth:
 
     async def _send(self, orders: load.Load) -> results.Results:
         """What orders cost until nobody has work left with them: the back office comes later."""
-        before, meter = await self._counted(), self._bed.meter()
+        logged, scanned = await self._logged_and_read(), await self._scanned()
+        meter = self._bed.meter()
         came, seconds = await self._bed.timed(orders, ShipmentReleased)
         await self._bed.caught_up()
-        cost = {"orders_per_s": round(came / seconds, 1), "orders": came, **meter.per_order(came)}
-        after = await self._counted()
-        return cost | {f"{name}_per_order": round((after[name] - before[name]) / came, 2) for name in after}
+        cost = meter.per_order(came)
+        return {
+            "orders_per_s": round(came / seconds, 1),
+            "orders": came,
+            **cost,
+            "server_per_order": _per_order(logged, await self._logged_and_read(), came),
+            "rows_scanned_per_order": _per_order(scanned, await self._scanned(), came),
+        }
 
-    async def _counted(self) -> Mapping[str, int]:
-        """What the server has logged and read so far."""
-        counted = dict(await self._connections["orders"].fetchrow(_LOGGED_AND_READ))
-        for service, connection in self._connections.items():
-            counted[f"rows_scanned.{service}"] = await connection.fetchval(_SCANNED)
-        return counted
+    async def _logged_and_read(self) -> Mapping[str, int]:
+        """By the whole server so far."""
+        return dict(await self._connections["orders"].fetchrow(_LOGGED_AND_READ))
+
+    async def _scanned(self) -> Mapping[str, int]:
+        """Rows so far, by service."""
+        return {service: await connection.fetchval(_SCANNED) for service, connection in self._connections.items()}
 
     async def _bytes(self) -> int:
         sizes = [await connection.fetchval(_SIZE) for connection in self._connections.values()]
@@ -175,6 +182,10 @@ class Growth:
                 },
             }
         return found
+
+
+def _per_order(before: Mapping[str, int], after: Mapping[str, int], orders: int) -> results.Results:
+    return {name: round((after[name] - before[name]) / orders, 2) for name in after}
 
 
 @asynccontextmanager
